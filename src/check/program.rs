@@ -1,0 +1,320 @@
+//! What the checker delivers: a [`Program`] in which every name is resolved, every shape is known up to
+//! the sizes of data, and every directive says exactly which values it needs.
+//!
+//! One graph holds the forward computation and every expression of a directive. Data columns, start values
+//! and optimizer states are small graphs of their own ([`Computed`]) that the host evaluates before a run.
+
+use crate::diag::Diagnostics;
+use crate::ir::dim::Dim;
+use crate::ir::graph::{Function, Graph, NodeId, Type};
+use crate::source::Span;
+use crate::tensor::Tensor;
+use std::sync::Arc;
+
+#[derive(Debug, Default)]
+pub struct Program {
+    /// The stem of the file's name: `lesson`.
+    pub name: String,
+    pub graph: Graph,
+    /// The root seed of the native generator.
+    pub seed: u64,
+    pub streams: Vec<Stream>,
+    pub placeholders: Vec<Placeholder>,
+    pub variables: Vec<Variable>,
+    pub datasets: Vec<Dataset>,
+    pub measures: Vec<Measure>,
+    /// Datasets and start values in file order: draws of one stream happen in this order.
+    pub prepare: Vec<Prepare>,
+    pub directives: Vec<Directive>,
+    /// Warnings and notes; errors never get this far.
+    pub warnings: Diagnostics,
+}
+
+/// `rng r = numpy(23455)`
+#[derive(Clone, Debug)]
+pub struct Stream {
+    pub name: String,
+    pub kind: RngKind,
+    pub seed: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RngKind {
+    Native,
+    Numpy,
+    Tf1,
+}
+
+#[derive(Clone, Debug)]
+pub struct Placeholder {
+    pub name: Arc<str>,
+    pub node: NodeId,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Variable {
+    pub name: Arc<str>,
+    pub node: NodeId,
+    pub init: Computed,
+    pub frozen: bool,
+    pub span: Span,
+}
+
+/// A `loss` or a `metric`.
+#[derive(Clone, Debug)]
+pub struct Measure {
+    pub name: Arc<str>,
+    pub kind: MeasureKind,
+    pub node: NodeId,
+    pub span: Span,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MeasureKind {
+    Loss,
+    Metric,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Prepare {
+    Dataset(usize),
+    Variable(usize),
+}
+
+/// A value that the host computes once: a graph whose leaves are sources. Each source is a `placeholder`
+/// leaf of the graph.
+#[derive(Clone, Debug)]
+pub struct Computed {
+    pub graph: Graph,
+    pub root: NodeId,
+    pub sources: Vec<(NodeId, Source)>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Columns of a csv file, as f64; `[n]` for one index, `[n, k]` for a range or a list.
+    Csv { path: String, columns: CsvColumns, header: bool, span: Span },
+    /// Draws of a named stream (an index into [`Program::streams`]); they advance it.
+    Draw { stream: usize, draw: Draw, shape: Vec<Dim> },
+    /// A start value's own random numbers.
+    Random { distribution: Distribution, rng: RngKind, seed: Option<i64>, name: Arc<str>, shape: Vec<Dim> },
+    /// The rows of an earlier column of the same dataset, or a whole column of another.
+    Column { dataset: usize, column: usize },
+    /// A variable's current value (for optimizer state).
+    Variable(usize),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum CsvColumns {
+    All,
+    Index(usize),
+    /// `a:b`; an absent end means the last column.
+    Range(usize, Option<usize>),
+    Names(Vec<String>),
+}
+
+/// A method of a named stream. Uniform and normal give f64 with numpy, f32 with tf1 and native.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Draw {
+    Uniform,
+    Normal,
+    /// `lo..hi`, i64
+    Integers {
+        lo: i64,
+        hi: i64,
+    },
+    /// i64
+    Permutation,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Distribution {
+    /// In [0, 1).
+    Uniform,
+    /// Mean 0, standard deviation 1.
+    Normal,
+    /// As normal, with values beyond 2 drawn again.
+    TruncatedNormal,
+    /// A matrix with orthonormal rows or columns.
+    Orthogonal,
+}
+
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    pub name: Arc<str>,
+    pub columns: Vec<Column>,
+    pub splits: Vec<Split>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub name: Arc<str>,
+    /// The declared type; its first dimension is the dataset's own row dimension.
+    pub ty: Type,
+    pub value: Computed,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Split {
+    pub name: Arc<str>,
+    pub take: Take,
+    pub span: Span,
+}
+
+/// Which of the rows that earlier splits left.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Take {
+    First(Amount),
+    Last(Amount),
+    Random(Amount, Option<i64>),
+    Rest,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
+    /// Of the whole dataset's rows if it is the first split, of what is left otherwise; rounded down.
+    Fraction(f64),
+    Count(u64),
+}
+
+/// A dataset or one of its splits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct DataRef {
+    pub dataset: usize,
+    pub split: Option<usize>,
+}
+
+/// Data with the feeds that a directive needs from it.
+#[derive(Clone, Debug)]
+pub struct DataUse {
+    pub data: DataRef,
+    /// (index into placeholders, index into the dataset's columns)
+    pub feeds: Vec<(usize, usize)>,
+    /// The dimension names that stand for the row count: the leading dims of the fed placeholders.
+    pub rows: Vec<Arc<str>>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub enum Directive {
+    Action(Action),
+    Train(Box<Train>),
+}
+
+/// `print`, `eval`, `check`, with the values they need as nodes of the program's graph.
+#[derive(Clone, Debug)]
+pub struct Action {
+    pub kind: ActionKind,
+    /// Where the values of placeholders come from.
+    pub input: Input,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// No placeholder is needed, or (inside `train`, without `on`) the step's own forward pass is meant.
+    None,
+    On(DataUse),
+    /// `with x = [[0.5, 0.2]]`: (placeholder, value); with the names of the row dimensions.
+    With(Vec<(usize, Arc<Tensor>)>, Vec<Arc<str>>),
+}
+
+#[derive(Clone, Debug)]
+pub enum ActionKind {
+    /// One line an entry.
+    Print(Vec<Line>),
+    /// `name = value` for each, on one line, after the name of the data.
+    Eval { data: String, values: Vec<(String, Value)> },
+    /// Stops the run (exit 3) with the message if the condition is false.
+    Check { condition: Value, message: Line },
+}
+
+/// Text with values in it.
+#[derive(Clone, Debug)]
+pub struct Line(pub Vec<Piece>);
+
+#[derive(Clone, Debug)]
+pub enum Piece {
+    Text(String),
+    Value(Value, Option<crate::syntax::ast::Format>),
+}
+
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A node of the program's graph (and, by the same number, of the train's step graph).
+    Node(NodeId),
+    /// Known at compile time: a number in shortest form, a shape, a string.
+    Text(String),
+    /// A compile-time number, so that a format can apply.
+    Number(f64),
+}
+
+#[derive(Clone, Debug)]
+pub struct Train {
+    pub loss: usize,
+    pub data: DataUse,
+    /// Forward graph, adjoints, update. Node numbers of the program's graph stay valid in it. `results`
+    /// holds the loss and each value that an action without `on` needs (named `%id`); `guard` is the loss.
+    pub step: Function,
+    /// The adjoint of each trained variable (index into variables), before clipping, in `step.graph`.
+    pub gradients: Vec<(usize, NodeId)>,
+    /// Optimizer states and moving averages.
+    pub states: Vec<State>,
+    /// `None`: all rows.
+    pub batch: Option<u64>,
+    pub length: Length,
+    pub remainder: Remainder,
+    /// The seed of the permutation.
+    pub shuffle: Option<i64>,
+    pub events: Vec<Event>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct State {
+    /// `w1.m`, `w1.ema`
+    pub name: Arc<str>,
+    /// The `state` leaf in the step graph.
+    pub node: NodeId,
+    pub init: Computed,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Length {
+    Steps(u64),
+    Epochs(u64),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Remainder {
+    #[default]
+    Keep,
+    Drop,
+    Wrap,
+    Lesson,
+}
+
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub when: When,
+    pub actions: Vec<Action>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum When {
+    EverySteps(u64),
+    EveryEpochs(u64),
+    Start,
+    End,
+}
+
+/// `--set NAME=VALUE`, `--seed N`, `--data NAME=FILE`
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Values as text; parsed as an expression.
+    pub set: Vec<(String, String)>,
+    pub seed: Option<u64>,
+}

@@ -1,0 +1,3 @@
+use crate::diag::Code;
+
+pub static CODES: &[Code] = &[];

@@ -1,0 +1,33 @@
+//! The table of diagnostics, one file a family; a code is never used twice.
+//!
+//! | range | family |
+//! | --- | --- |
+//! | NN00xx | syntax |
+//! | NN01xx | names, types, shapes |
+//! | NN02xx | limits, files, data |
+//! | NN03xx | datasets, feeds, train and other directives |
+//! | NN04xx | failures while running |
+//! | NN05xx | lints |
+//! | NN09xx | parts of the language that are not there yet |
+
+pub mod check;
+pub mod data;
+pub mod directive;
+pub mod lint;
+pub mod run;
+pub mod syntax;
+
+use crate::diag::{Code, CodeInfo};
+
+/// Every code, in ascending order.
+pub fn all() -> impl Iterator<Item = Code> {
+    [syntax::CODES, check::CODES, data::CODES, directive::CODES, run::CODES, lint::CODES]
+        .into_iter()
+        .flatten()
+        .copied()
+}
+
+/// The row of `NN0107`, however it is capitalised.
+pub fn find(code: &str) -> Option<&'static CodeInfo> {
+    all().find(|c| c.code.eq_ignore_ascii_case(code))
+}

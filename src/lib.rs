@@ -1,0 +1,9 @@
+//! `nn`: a small language for neural networks and its compiler.
+pub mod check;
+pub mod diag;
+pub mod ir;
+pub mod loops;
+pub mod scalar;
+pub mod source;
+pub mod syntax;
+pub mod tensor;
