@@ -156,8 +156,8 @@ pub struct EvalCx<'a> {
 
 /// What an op is to the compiled path.
 pub enum Kernel {
-    /// Bound from outside; nothing to compute.
-    Leaf,
+    /// Nothing to compute: where the value comes from.
+    Leaf(LeafKind),
     /// One result per element, from the operands' elements at the same index.
     Map(fn(&mut dyn MapBuilder, &[V], &Attrs) -> V),
     /// Folds the axes of attribute `axes` (dropped, or kept as 1 with `keepdims`).
@@ -172,6 +172,23 @@ pub enum Kernel {
     Gather,
     /// Written with other ops before lowering.
     Expand(fn(&mut Builder, &[NodeId], &Attrs) -> NodeId),
+}
+
+/// Where a leaf's value comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum LeafKind {
+    /// A column of fed data, named by attribute `name`.
+    Placeholder,
+    /// Trained; kept across steps under attribute `name`.
+    Variable,
+    /// Not trained; kept across steps under attribute `name`.
+    State,
+    /// Attribute `value`.
+    Constant,
+    /// The number of the step, from 0.
+    Step,
+    /// The number of the epoch, from 0.
+    Epoch,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
