@@ -25,7 +25,7 @@ impl Builder {
         attrs: Attrs,
     ) -> Result<NodeId, TypeError> {
         let types: Vec<&Type> = operands.iter().map(|o| self.graph.ty(*o)).collect();
-        let ty = (op.infer)(&InferCx { operands: &types, attrs: &attrs })?;
+        let ty = (op.infer)(&InferCx { op, operands: &types, attrs: &attrs })?;
         Ok(self.push(Node { op, operands: operands.to_vec(), attrs, ty, name: None, span: self.span }))
     }
 

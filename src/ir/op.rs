@@ -19,10 +19,12 @@ pub struct OpDef {
     pub params: &'static [Param],
     pub infer: fn(&InferCx<'_>) -> Result<Type, TypeError>,
     pub vjp: Vjp,
-    /// The reason for the gradient, per operand, as `nn grad --explain` tells it.
+    /// The reason for the gradient, per operand, as `nn grad --explain` tells it; empty for an operand that
+    /// never gets one (an index, a condition), and no entries at all with [`Vjp::Never`].
+    /// Slots: `{out}` `{a}` `{b}` `{c}` (the operands in order), `{n}` (how many elements were folded).
     pub why: &'static [&'static str],
     /// The definition: what the op computes, in f64, whatever its dtype (integers and bools as numbers).
-    pub eval: fn(&EvalCx<'_>) -> ArrayD<f64>,
+    pub eval: fn(&EvalCx<'_>) -> Result<ArrayD<f64>, Fault>,
     pub kernel: Kernel,
     /// Inputs for gradcheck and the differential tests.
     pub samples: fn() -> Vec<Sample>,
@@ -83,6 +85,7 @@ pub enum ParamKind {
 }
 
 pub struct InferCx<'a> {
+    pub op: &'static OpDef,
     pub operands: &'a [&'a Type],
     pub attrs: &'a Attrs,
 }
@@ -141,6 +144,9 @@ pub struct VjpCx<'a> {
     /// derivative is unbounded use it, so that a masked branch never poisons a gradient.
     pub mask: Option<NodeId>,
     pub operands: &'a [NodeId],
+    /// Which operands lie on a path to what the gradient is taken of; the others' adjoints are dropped, so
+    /// a rule need not build them.
+    pub needs: &'a [bool],
     pub attrs: &'a Attrs,
 }
 
@@ -152,6 +158,25 @@ pub struct EvalCx<'a> {
     /// The concrete shape of the result.
     pub shape: &'a [usize],
     pub sizes: &'a Sizes,
+}
+
+/// Why an op has no value: data that the types allow and the op does not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fault {
+    pub kind: FaultKind,
+    /// Row-major position in the operand at fault.
+    pub position: usize,
+    pub value: i64,
+    /// The first index that is too large; 0 for a division.
+    pub limit: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultKind {
+    /// `value` is not in `0..limit`.
+    Index,
+    /// An integer was divided by zero; `value` is the dividend.
+    DivisionByZero,
 }
 
 /// What an op is to the compiled path.
