@@ -3,6 +3,8 @@ pub mod check;
 pub mod diag;
 pub mod ir;
 pub mod loops;
+pub mod rng;
+pub mod runtime;
 pub mod scalar;
 pub mod source;
 pub mod syntax;

@@ -1,0 +1,3 @@
+//! Running a checked program: data, random start values, training, output.
+//!
+//! Printing goes through a trait: only the command line writes to a terminal.
