@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A product of named sizes with exponents, sorted by name; empty for the constant term.
-type Monomial = Vec<(Arc<str>, u32)>;
+pub type Monomial = Vec<(Arc<str>, u32)>;
 
 /// Values for named sizes.
 pub type Sizes = BTreeMap<Arc<str>, i64>;
@@ -161,7 +161,7 @@ impl Dim {
     }
 
     /// The terms as (names with exponents, coefficient), the constant term first.
-    pub fn terms(&self) -> &[(Vec<(Arc<str>, u32)>, i64)] {
+    pub fn terms(&self) -> &[(Monomial, i64)] {
         &self.terms
     }
 }

@@ -5,6 +5,5 @@
 
 pub mod eval;
 pub mod memory;
-pub mod print;
+
 pub mod types;
-pub mod verify;

@@ -18,6 +18,8 @@ use crate::scalar::{Bin, Cmp, DType, Literal, Un, V};
 
 /// Elements of a sum that are striped together.
 pub const SUM_BLOCK: i64 = 512;
+/// How many results of one block fit into a `partials` buffer: a sum may be made for that many outputs at once.
+pub const PARTIAL_LANES: i64 = 8;
 /// Stripes of a sum.
 pub const STRIPES: i64 = 16;
 /// Longest contraction that is summed as separate products.
@@ -202,7 +204,16 @@ pub enum Work {
     /// that the body loads from, at the same index only.
     Map { body: Body, stores: Vec<Store> },
     /// Folds `value` of the body over the axes `over` (row-major), at each index of the space.
-    Reduce { over: Vec<Extent>, body: Body, value: V, combine: Combine, out: Access },
+    /// `partials` is there when more than [`SUM_BLOCK`] elements may be folded: a scratch buffer of the
+    /// value's dtype with room for [`PARTIAL_LANES`] block results a block, for whoever runs the kernel.
+    Reduce {
+        over: Vec<Extent>,
+        body: Body,
+        value: V,
+        combine: Combine,
+        out: Access,
+        partials: Option<BufferId>,
+    },
     /// The position (i64) of the extreme of `value` along `over`.
     ArgReduce { over: Extent, body: Body, value: V, extreme: Extreme, out: Access },
     /// Σ_k a·b. The space's last two axes are m and n, those before are batch axes; the accesses run over

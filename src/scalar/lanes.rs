@@ -6,7 +6,7 @@ use crate::scalar::{Cmp, DType};
 /// on SSA values (one lane or a vector), kernels on wide registers. Each method is one IEEE operation, or
 /// exact, so any two implementations agree bit for bit.
 ///
-/// Methods that take floats serve f32 and f64 alike; `bits` values are integers as wide as the float.
+/// Methods serve f32 and f64 alike; `bits_` methods work on the value's bits as an integer of its width.
 pub trait Lanes {
     /// A float (or integer) value.
     type V: Copy;
@@ -41,11 +41,8 @@ pub trait Lanes {
     fn mask_or(&mut self, x: Self::M, y: Self::M) -> Self::M;
     fn mask_not(&mut self, x: Self::M) -> Self::M;
 
-    /// An integral float in i32's range to an integer of the float's width, as a bit pattern.
-    fn to_int_bits(&mut self, x: Self::V) -> Self::V;
-    /// An integer (of the float's width, as a bit pattern, within ±2^23 for f32, ±2^31 for f64) to a float.
-    fn from_int_bits(&mut self, x: Self::V) -> Self::V;
-    /// Wrapping integer addition on the bit patterns.
+    /// Wrapping integer addition on the bit patterns. Conversions between floats and small integers are made
+    /// with these and a magic addend, so that no two paths can differ on NaN.
     fn bits_add(&mut self, x: Self::V, y: Self::V) -> Self::V;
     fn bits_sub(&mut self, x: Self::V, y: Self::V) -> Self::V;
     fn bits_and(&mut self, x: Self::V, y: Self::V) -> Self::V;

@@ -4,8 +4,11 @@
 //! loop interpreter runs it on plain numbers, code generation on Cranelift values of any width. That
 //! is why both give the same bits.
 
+pub mod calls;
+pub mod ints;
 pub mod lanes;
 pub mod math;
+pub mod numbers;
 
 use std::fmt;
 
