@@ -11,4 +11,6 @@ pub mod number;
 pub mod op;
 pub mod parse;
 pub mod print;
+#[cfg(test)]
+mod toy;
 pub mod verify;

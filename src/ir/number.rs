@@ -45,7 +45,11 @@ fn general(x: f64) -> String {
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let plain = |s: &str| {
-        if s.contains('.') { s.trim_end_matches('0').trim_end_matches('.').to_string() } else { s.to_string() }
+        if s.contains('.') {
+            s.trim_end_matches('0').trim_end_matches('.').to_string()
+        } else {
+            s.to_string()
+        }
     };
     if (-4..6).contains(&exponent) {
         plain(&format!("{x:.*}", (5 - exponent) as usize))
@@ -82,12 +86,14 @@ mod tests {
 
     #[test]
     fn the_shortest_text_reads_back_to_the_same_bits() {
-        let floats = [0.0f32, -0.0, 1.0, 0.1, 1e-45, f32::MAX, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 16777216.0];
+        let floats =
+            [0.0f32, -0.0, 1.0, 0.1, 1e-45, f32::MAX, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 16777216.0];
         for x in floats.map(f32::to_bits).into_iter().chain([0x7f80_0001, 0xffc0_0000]) {
             let literal = Literal::F32(x);
             assert_eq!(read(DType::F32, &shortest(literal)), Some(literal), "{}", shortest(literal));
         }
-        for x in [0.1f64, -0.0, 5e-324, f64::NAN].map(f64::to_bits).into_iter().chain([0x7ff8_0000_0000_0001]) {
+        for x in [0.1f64, -0.0, 5e-324, f64::NAN].map(f64::to_bits).into_iter().chain([0x7ff8_0000_0000_0001])
+        {
             assert_eq!(read(DType::F64, &shortest(Literal::F64(x))), Some(Literal::F64(x)));
         }
         assert_eq!(shortest(Literal::F32(8f32.to_bits())), "8");

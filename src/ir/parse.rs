@@ -313,7 +313,9 @@ impl Scanner<'_> {
 
     fn attribute(&mut self) -> Result<Attr, String> {
         if self.eat("(") {
-            let axes = self.list(")", |s| s.take(|c| c.is_ascii_digit()).parse().map_err(|_| "expected an axis".to_string()))?;
+            let axes = self.list(")", |s| {
+                s.take(|c| c.is_ascii_digit()).parse().map_err(|_| "expected an axis".to_string())
+            })?;
             return Ok(Attr::Axes(axes));
         }
         if self.eat("[") {

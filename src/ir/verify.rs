@@ -3,7 +3,7 @@
 //! A failure is a bug of ours, never of the user's program, so the messages name nodes, not source.
 
 use crate::ir::graph::{Attr, Function, Node, NodeId};
-use crate::ir::op::{Class, InferCx, ParamKind};
+use crate::ir::op::{Class, InferCx, Kernel, LeafKind, ParamKind};
 use crate::ir::print;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -136,7 +136,7 @@ fn check_node(function: &Function, id: NodeId, errors: &mut Vec<VerifyError>) {
         return;
     }
     let operands: Vec<_> = node.operands.iter().map(|o| function.graph.ty(*o)).collect();
-    match (node.op.infer)(&InferCx { operands: &operands, attrs: &node.attrs }) {
+    match (node.op.infer)(&InferCx { op: node.op, operands: &operands, attrs: &node.attrs }) {
         Ok(ty) if ty == node.ty => {}
         Ok(ty) => wrong(Rule::Type, format!("`{name}` says {} and infers {ty}", node.ty)),
         Err(e) => wrong(Rule::Type, format!("`{name}` is ill-typed: {}", e.message)),
@@ -156,14 +156,15 @@ fn check_leaf(node: &Node, wrong: &mut dyn FnMut(Rule, String)) {
             );
         }
     }
-    if (is_updatable(node) || name == "placeholder") && node.attrs.str("name").is_none() {
+    let bound = is_updatable(node) || matches!(node.op.kernel, Kernel::Leaf(LeafKind::Placeholder));
+    if bound && node.attrs.str("name").is_none() {
         wrong(Rule::LeafName, format!("a `{name}` without a name"));
     }
 }
 
-/// The two leaves that keep their value from step to step; the op table gives them these names.
+/// The leaves that keep their value from step to step.
 fn is_updatable(node: &Node) -> bool {
-    node.op.class == Class::Leaf && matches!(node.op.name, "variable" | "state")
+    matches!(node.op.kernel, Kernel::Leaf(LeafKind::Variable | LeafKind::State))
 }
 
 fn is_of_kind(attr: &Attr, kind: ParamKind) -> bool {
@@ -211,5 +212,75 @@ fn check_roots(function: &Function, errors: &mut Vec<VerifyError>) {
             wrong(Rule::Guard, g, format!("the guard is {}", graph.ty(g)));
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::dim::Dim;
+    use crate::ir::graph::{Attrs, Type};
+    use crate::ir::toy;
+    use crate::scalar::DType;
+    use std::sync::Arc;
+
+    fn broken(change: impl FnOnce(&mut Function)) -> Vec<Rule> {
+        let mut f = toy::function();
+        change(&mut f);
+        verify(f).expect_err("the function is broken").errors.iter().map(|e| e.rule).collect()
+    }
+
+    #[test]
+    fn a_good_function_passes_unchanged() {
+        let f = toy::function();
+        let text = print::print(&f, &print::Style::default());
+        let verified = verify(f).unwrap();
+        assert_eq!(print::print(verified.function(), &print::Style::default()), text);
+    }
+
+    #[test]
+    fn each_rule_fails_on_a_broken_function() {
+        assert_eq!(broken(|f| f.graph.node_mut(NodeId(2)).operands[1] = NodeId(6)), [Rule::Order]);
+        assert_eq!(broken(|f| f.graph.node_mut(NodeId(2)).operands[1] = NodeId(2)), [Rule::Order]);
+        assert_eq!(broken(|f| f.graph.node_mut(NodeId(2)).operands[1] = NodeId(99)), [Rule::Order]);
+        assert_eq!(broken(|f| f.graph.node_mut(NodeId(3)).operands.clear()), [Rule::Arity]);
+        assert_eq!(broken(|f| f.graph.node_mut(NodeId(5)).attrs = Attrs::none()), [Rule::Attributes]);
+        assert_eq!(
+            broken(|f| {
+                let axes = std::mem::take(&mut f.graph.node_mut(NodeId(3)).attrs);
+                f.graph.node_mut(NodeId(3)).attrs = axes.with("axis", Attr::Axes(vec![0, 1]));
+            }),
+            [Rule::Attributes]
+        );
+        assert_eq!(
+            broken(|f| {
+                let attrs = Attrs::none().with("axis", Attr::Int(0)).with("keepdims", Attr::Bool(false));
+                f.graph.node_mut(NodeId(3)).attrs = attrs;
+            }),
+            [Rule::Attributes]
+        );
+        // The ill-typed node, and the update that takes its value.
+        let f64 = |f: &mut Function| f.graph.node_mut(NodeId(6)).ty.dtype = DType::F64;
+        assert_eq!(broken(f64), [Rule::Type, Rule::UpdateType]);
+        assert_eq!(
+            broken(|f| f.graph.node_mut(NodeId(4)).ty = Type::new(DType::F32, vec![Dim::constant(1)])),
+            [Rule::Type]
+        );
+        assert_eq!(broken(|f| f.graph.node_mut(NodeId(0)).attrs = Attrs::none()), [Rule::LeafName]);
+        assert_eq!(broken(|f| f.updates[0].0 = NodeId(0)), [Rule::UpdateTarget]);
+        assert_eq!(broken(|f| f.updates[0].1 = NodeId(3)), [Rule::UpdateType]);
+        assert_eq!(broken(|f| f.updates.push((NodeId(1), NodeId(6)))), [Rule::UpdateOnce]);
+        assert_eq!(broken(|f| f.guard = Some(NodeId(2))), [Rule::Guard]);
+        assert_eq!(broken(|f| f.guard = Some(NodeId(77))), [Rule::Roots]);
+        assert_eq!(broken(|f| f.updates.push((NodeId(77), NodeId(6)))), [Rule::Roots]);
+        assert_eq!(broken(|f| f.results.push((Arc::from("r"), NodeId(77)))), [Rule::Roots]);
+    }
+
+    #[test]
+    fn the_report_names_node_and_listing() {
+        let mut f = toy::function();
+        f.graph.node_mut(NodeId(3)).operands.clear();
+        let text = verify(f).unwrap_err().to_string();
+        assert!(text.starts_with("%3: `sum` takes 1 operands and has 0\ngraph toy.step {\n"), "{text}");
     }
 }

@@ -21,8 +21,5 @@ pub fn parse_range(file: &SourceFile, start: usize, end: usize) -> (ast::File, D
 
 /// Parses the whole text as one expression, as `--set NAME=VALUE` needs it.
 pub fn parse_expr(file: &SourceFile) -> Result<ast::Expr, Diagnostics> {
-    Ok(ast::Expr {
-        kind: ast::ExprKind::Int(0),
-        span: crate::source::Span::new(file.id, 0, file.text.len()),
-    })
+    Ok(ast::Expr { kind: ast::ExprKind::Int(0), span: crate::source::Span::new(file.id, 0, file.text.len()) })
 }
