@@ -1,3 +1,8 @@
 //! Running a checked program: data, random start values, training, output.
 //!
 //! Printing goes through a trait: only the command line writes to a terminal.
+
+pub mod csv;
+pub mod error;
+pub mod files;
+pub mod format;

@@ -1,3 +1,157 @@
-use crate::diag::Code;
+//! NN02xx: limits, files, data.
 
-pub static CODES: &[Code] = &[];
+use crate::diag::{Code, CodeInfo};
+
+pub static CODES: &[Code] = &[
+    &UNREADABLE,
+    &OUTSIDE,
+    &RAGGED,
+    &NOT_A_NUMBER,
+    &HEADER,
+    &NO_COLUMN,
+    &EMPTY,
+    &LONG_LINE,
+    &NOT_AN_INTEGER,
+    &TOO_LARGE,
+    &ROW_COUNTS,
+    &DATA_SHAPE,
+    &SPLIT_TOO_LARGE,
+    &NO_ROWS,
+    &UNKNOWN_DATA,
+];
+
+pub static UNREADABLE: CodeInfo = CodeInfo {
+    code: "NN0201",
+    title: "a file cannot be read",
+    explanation: "The file does not exist, is a directory or a device, or the system refused to read it. \
+Paths in a program are relative to the program's own directory, not to the directory you are in.",
+    failing: "dataset d {\n  x: f32[n] = csv(\"nowhere.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+};
+
+pub static OUTSIDE: CodeInfo = CodeInfo {
+    code: "NN0202",
+    title: "a path leaves the program's directory",
+    explanation: "A program may read only below its own directory, so that running somebody else's program \
+cannot reveal your files. Copy the file, allow another directory with `--allow-read DIR`, or name the file on \
+the command line with `--data`.",
+    failing: "dataset d {\n  x: f32[n] = csv(\"../points.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+};
+
+pub static RAGGED: CodeInfo = CodeInfo {
+    code: "NN0203",
+    title: "rows of different length",
+    explanation: "Every row of a csv file must have as many cells as the first one. A missing comma, or a comma \
+inside a text that is not quoted, is the usual reason.",
+    failing: "dataset d {\n  x: f32[n, 2] = csv(\"ragged.csv\")\n}\nprint \"{d.x}\"\n",
+    mended: "dataset d {\n  x: f32[n, 2] = csv(\"points.csv\")\n}\nprint \"{d.x}\"\n",
+};
+
+pub static NOT_A_NUMBER: CodeInfo = CodeInfo {
+    code: "NN0204",
+    title: "text where a number was expected",
+    explanation: "The selected columns of a csv file must hold numbers. An empty cell is not taken for 0, \
+because nobody could see that it was. Select other columns, or mend the file.",
+    failing: "dataset d {\n  x: f32[n, 2] = csv(\"words.csv\")\n}\nprint \"{d.x}\"\n",
+    mended: "dataset d {\n  x: f32[n] = csv(\"words.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+};
+
+pub static HEADER: CodeInfo = CodeInfo {
+    code: "NN0205",
+    title: "the first row is not numeric",
+    explanation: "The first row of the file holds text. If it names the columns, say `header=true`; columns can \
+then be selected by name too. It is never skipped silently: the first row of a file without a header is data.",
+    failing: "dataset d {\n  x: f32[n, 2] = csv(\"named.csv\")\n}\nprint \"{d.x}\"\n",
+    mended: "dataset d {\n  x: f32[n, 2] = csv(\"named.csv\", header=true)\n}\nprint \"{d.x}\"\n",
+};
+
+pub static NO_COLUMN: CodeInfo = CodeInfo {
+    code: "NN0206",
+    title: "no such column",
+    explanation: "The file has fewer columns than the program selects, or none of that name. Columns count \
+from 0, and the end of a range is not included: `columns=0:64` are the first 64.",
+    failing: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=2)\n}\nprint \"{d.x}\"\n",
+    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=1)\n}\nprint \"{d.x}\"\n",
+};
+
+pub static EMPTY: CodeInfo = CodeInfo {
+    code: "NN0207",
+    title: "a file without rows",
+    explanation: "The file is empty, or holds nothing but a header.",
+    failing: "dataset d {\n  x: f32[n] = csv(\"empty.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+};
+
+pub static LONG_LINE: CodeInfo = CodeInfo {
+    code: "NN0208",
+    title: "a line is too long",
+    explanation: "A line of a csv file may have 1 MiB. A longer one is usually a file of another kind.",
+    failing: "",
+    mended: "",
+};
+
+pub static NOT_AN_INTEGER: CodeInfo = CodeInfo {
+    code: "NN0209",
+    title: "a value does not fit an integer column",
+    explanation: "A source is rounded once to the dtype of its column, but a fraction is never cut off to make \
+an integer, and a value beyond the range of the dtype is never clamped. Declare the column as f32 or f64, or \
+say what you want with `cast(…, i64)`.",
+    failing: "dataset d {\n  x: i64[n] = csv(\"fractions.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+    mended: "dataset d {\n  x: f32[n] = csv(\"fractions.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+};
+
+pub static TOO_LARGE: CodeInfo = CodeInfo {
+    code: "NN0210",
+    title: "too large",
+    explanation: "A tensor, or everything that the run would hold at once, exceeds a limit. It is refused \
+before anything is allocated. Is a dimension larger than you meant?",
+    failing: "variable w: f32[100000, 100000] = zeros()\nprint w\n",
+    mended: "variable w: f32[100, 100] = zeros()\nprint w\n",
+};
+
+pub static ROW_COUNTS: CodeInfo = CodeInfo {
+    code: "NN0211",
+    title: "columns with different row counts",
+    explanation: "The columns of a dataset describe the same rows, so they must have equally many.",
+    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([3])\n  y: f32[n] = csv(\"points.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+    mended: "rng r = numpy(1)\ndataset d {\n  y: f32[n] = csv(\"points.csv\", columns=0)\n  x: f32[n] = y + 1\n}\nprint \"{d.x}\"\n",
+};
+
+pub static DATA_SHAPE: CodeInfo = CodeInfo {
+    code: "NN0212",
+    title: "data does not have the declared shape",
+    explanation: "The shape of the data is known only when it is read, and it is not the one that the program \
+declares. Nothing is reshaped, cut or repeated to make it fit.",
+    failing: "dataset d {\n  x: f32[n, 3] = csv(\"points.csv\")\n}\nprint \"{d.x}\"\n",
+    mended: "dataset d {\n  x: f32[n, 2] = csv(\"points.csv\")\n}\nprint \"{d.x}\"\n",
+};
+
+pub static SPLIT_TOO_LARGE: CodeInfo = CodeInfo {
+    code: "NN0213",
+    title: "a split takes more rows than are left",
+    explanation: "Splits take rows from what the splits before them left, in the order of the file. This one \
+asks for more than that.",
+    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([10])\n  split a = first(8)\n  split b = first(4)\n}\nprint \"{d.x}\"\n",
+    mended: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([10])\n  split a = first(8)\n  split b = rest()\n}\nprint \"{d.x}\"\n",
+};
+
+pub static NO_ROWS: CodeInfo = CodeInfo {
+    code: "NN0214",
+    title: "nothing to train on",
+    explanation: "The training would make no step: its data has no rows, or fewer than one batch where only \
+full batches are used.",
+    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([3])\n}\nplaceholder x: f32[batch]\nvariable w: f32 = zeros()\n\
+loss l = mean((x - w) ** 2)\ntrain l on d {\n  optimizer = sgd(lr=0.1)\n  batch = 4\n  epochs = 1\n  remainder = drop\n}\n",
+    mended: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([3])\n}\nplaceholder x: f32[batch]\nvariable w: f32 = zeros()\n\
+loss l = mean((x - w) ** 2)\ntrain l on d {\n  optimizer = sgd(lr=0.1)\n  batch = 3\n  epochs = 1\n  remainder = drop\n}\n",
+};
+
+pub static UNKNOWN_DATA: CodeInfo = CodeInfo {
+    code: "NN0215",
+    title: "no dataset to put the file in",
+    explanation: "`--data NAME=FILE` reads FILE in place of the files that dataset NAME reads. There is no such \
+dataset, or it reads no file.",
+    failing: "",
+    mended: "",
+};

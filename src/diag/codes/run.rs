@@ -1,3 +1,45 @@
-use crate::diag::Code;
+//! NN04xx: failures while running.
 
-pub static CODES: &[Code] = &[];
+use crate::diag::{Code, CodeInfo};
+
+pub static CODES: &[Code] = &[&NOT_FINITE, &INDEX, &DIVISION_BY_ZERO, &CHECK_FAILED];
+
+pub static NOT_FINITE: CodeInfo = CodeInfo {
+    code: "NN0401",
+    title: "the loss is no longer a finite number",
+    explanation: "The loss of every step is tested, and training stops in the step in which it becomes NaN or \
+infinite: every later step would be wasted. A learning rate that is too large is the usual reason; a logarithm \
+or a division at 0 the next.",
+    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([8])\n}\nplaceholder x: f32[batch]\nvariable w: f32 = constant(1)\n\
+loss l = mean((x - w) ** 2)\ntrain l on d {\n  optimizer = sgd(lr=1e20)\n  steps = 10\n}\n",
+    mended: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([8])\n}\nplaceholder x: f32[batch]\nvariable w: f32 = constant(1)\n\
+loss l = mean((x - w) ** 2)\ntrain l on d {\n  optimizer = sgd(lr=0.1)\n  steps = 10\n}\n",
+};
+
+pub static INDEX: CodeInfo = CodeInfo {
+    code: "NN0402",
+    title: "an index is out of range",
+    explanation: "A label or an index must lie in the range of what it selects from. It is never clamped: a \
+wrong label would train a wrong model silently.",
+    failing: "rng r = numpy(1)\ndataset d {\n  label: i64[n] = r.integers(0, 5, [8])\n}\nplaceholder label: i64[batch]\n\
+print \"{one_hot(label, 3)}\" on d\n",
+    mended: "rng r = numpy(1)\ndataset d {\n  label: i64[n] = r.integers(0, 5, [8])\n}\nplaceholder label: i64[batch]\n\
+print \"{one_hot(label, 5)}\" on d\n",
+};
+
+pub static DIVISION_BY_ZERO: CodeInfo = CodeInfo {
+    code: "NN0403",
+    title: "an integer is divided by zero",
+    explanation: "Integers have no value for it. Use floats, where a division by zero gives infinity or NaN, or \
+keep zero out with `where`.",
+    failing: "rng r = numpy(1)\ndataset d {\n  k: i64[n] = r.integers(0, 2, [8])\n}\nplaceholder k: i64[batch]\nprint \"{7 // k}\" on d\n",
+    mended: "rng r = numpy(1)\ndataset d {\n  k: i64[n] = r.integers(0, 2, [8])\n}\nplaceholder k: i64[batch]\nprint \"{7 // (k + 1)}\" on d\n",
+};
+
+pub static CHECK_FAILED: CodeInfo = CodeInfo {
+    code: "NN0404",
+    title: "a check failed",
+    explanation: "The program states a condition with `check`, and it does not hold.",
+    failing: "variable w: f32 = constant(2)\ncheck w < 1, \"w is {w}\"\n",
+    mended: "variable w: f32 = constant(2)\ncheck w < 3, \"w is {w}\"\n",
+};

@@ -1,0 +1,373 @@
+//! Tables of numbers from csv files.
+//!
+//! A file is parsed once into a [`Table`] of f64; columns are then selected from it. A cell that is no
+//! number is an error only if it is selected, so a file may have columns of text. Blank lines are skipped.
+
+use crate::check::program::CsvColumns;
+use crate::diag::codes::data as codes;
+use crate::diag::{Code, Diagnostic};
+use crate::runtime::error::RunError;
+use crate::source::Span;
+use ndarray::{ArrayD, IxDyn};
+use std::io::Read;
+
+/// Longest line, in bytes.
+pub const MAX_LINE: usize = 1 << 20;
+
+/// What to call the file in messages, and where the program names it.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    pub path: &'a str,
+    pub span: Span,
+}
+
+impl Place<'_> {
+    fn error(&self, code: Code, message: impl std::fmt::Display) -> Diagnostic {
+        Diagnostic::error(code, self.span, format!("{}: {message}", self.path))
+    }
+}
+
+/// Whether the first row holds the names of the columns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Header {
+    Absent,
+    Present,
+}
+
+/// A file, parsed.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Names of the columns; `None` without a header.
+    names: Option<Vec<String>>,
+    width: usize,
+    /// Row-major; NaN where the cell is no number.
+    values: Vec<f64>,
+    /// The line each row starts at, from 1.
+    lines: Vec<u64>,
+    /// The first cell of each column that is no number: row and what it holds.
+    bad: Vec<Option<(usize, String)>>,
+}
+
+impl Table {
+    /// Parses a whole file. Every row must have as many cells as the first.
+    pub fn read(input: impl Read, header: Header, place: Place<'_>) -> Result<Table, RunError> {
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            // Widths are compared here, where the message can say which line fixed them.
+            .flexible(true)
+            .from_reader(LineLimit { input, length: 0 });
+        let mut record = csv::ByteRecord::new();
+        let mut table =
+            Table { names: None, width: 0, values: Vec::new(), lines: Vec::new(), bad: Vec::new() };
+        let mut first_line = None;
+        while reader.read_byte_record(&mut record).map_err(|e| read_error(&e, place))? {
+            let line = record.position().map_or(0, csv::Position::line);
+            let first_line = *first_line.get_or_insert_with(|| {
+                table.width = record.len();
+                table.bad = vec![None; record.len()];
+                line
+            });
+            if record.len() != table.width {
+                return Err(RunError::file(
+                    place
+                        .error(
+                            &codes::RAGGED,
+                            format_args!(
+                                "line {line} has {}, line {first_line} has {}",
+                                cells(record.len()),
+                                table.width
+                            ),
+                        )
+                        .label("read here")
+                        .note("every row of a table has the same number of cells"),
+                ));
+            }
+            if header == Header::Present && table.names.is_none() {
+                let name = |cell: &[u8]| String::from_utf8_lossy(cell).trim().to_string();
+                table.names = Some(record.iter().map(name).collect());
+                continue;
+            }
+            let row = table.lines.len();
+            table.lines.push(line);
+            for (column, cell) in record.iter().enumerate() {
+                table.values.push(number(cell).unwrap_or_else(|| {
+                    let slot = &mut table.bad[column];
+                    if slot.is_none() {
+                        *slot = Some((row, shown(cell)));
+                    }
+                    f64::NAN
+                }));
+            }
+        }
+        if table.lines.is_empty() {
+            let message = match table.names {
+                Some(_) => "there is no row below the header",
+                None => "the file is empty",
+            };
+            return Err(RunError::file(place.error(&codes::EMPTY, message).label("read here")));
+        }
+        Ok(table)
+    }
+
+    pub fn rows(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The line of the file that a row starts at, from 1.
+    pub fn line(&self, row: usize) -> u64 {
+        self.lines[row]
+    }
+
+    /// The selected columns: `[rows]` for a single index, `[rows, columns]` otherwise.
+    pub fn select(&self, columns: &CsvColumns, place: Place<'_>) -> Result<ArrayD<f64>, RunError> {
+        let picked = self.indices(columns, place)?;
+        for column in &picked {
+            if let Some((row, text)) = &self.bad[*column] {
+                return Err(self.not_a_number(*row, *column, text, place));
+            }
+        }
+        let mut values = Vec::with_capacity(self.rows() * picked.len());
+        for row in self.values.chunks_exact(self.width) {
+            values.extend(picked.iter().map(|c| row[*c]));
+        }
+        let shape = match columns {
+            CsvColumns::Index(_) => vec![self.rows()],
+            _ => vec![self.rows(), picked.len()],
+        };
+        Ok(ArrayD::from_shape_vec(IxDyn(&shape), values).expect("rows times picked columns"))
+    }
+
+    fn indices(&self, columns: &CsvColumns, place: Place<'_>) -> Result<Vec<usize>, RunError> {
+        let missing = |what: String| {
+            RunError::program(place.error(
+                &codes::NO_COLUMN,
+                format_args!("there is no {what}; each row has {}", cells(self.width)),
+            ))
+        };
+        let index = |i: usize| {
+            if i < self.width { Ok(i) } else { Err(missing(format!("column {i} (they count from 0)"))) }
+        };
+        match columns {
+            CsvColumns::All => Ok((0..self.width).collect()),
+            CsvColumns::Index(i) => Ok(vec![index(*i)?]),
+            CsvColumns::Range(from, to) => {
+                let to = to.unwrap_or(self.width);
+                if to > self.width || *from >= to {
+                    return Err(missing(format!("range of columns {from}:{to}")));
+                }
+                Ok((*from..to).collect())
+            }
+            CsvColumns::Names(wanted) => {
+                let Some(names) = &self.names else {
+                    return Err(RunError::program(
+                        place
+                            .error(&codes::NO_COLUMN, "columns have no names without a header")
+                            .fix("add `header=true`"),
+                    ));
+                };
+                wanted.iter().map(|w| self.by_name(w, names, place)).collect()
+            }
+        }
+    }
+
+    fn by_name(&self, wanted: &str, names: &[String], place: Place<'_>) -> Result<usize, RunError> {
+        let mut found = names.iter().enumerate().filter(|(_, n)| *n == wanted).map(|(i, _)| i);
+        let problem = match (found.next(), found.next()) {
+            (Some(i), None) => return Ok(i),
+            (Some(a), Some(b)) => format!("columns {a} and {b} are both named `{wanted}`"),
+            (None, _) => format!("no column is named `{wanted}`"),
+        };
+        let d = place.error(&codes::NO_COLUMN, problem);
+        let near = names.iter().max_by(|a, b| {
+            let score = |n: &str| strsim::jaro_winkler(n, wanted);
+            score(a).total_cmp(&score(b))
+        });
+        Err(RunError::program(match near {
+            Some(n) if n != wanted && strsim::jaro_winkler(n, wanted) > 0.8 => {
+                d.fix(format!("write `\"{}\"`", shown(n.as_bytes())))
+            }
+            _ => {
+                let listed: Vec<String> =
+                    names.iter().take(12).map(|n| format!("`{}`", shown(n.as_bytes()))).collect();
+                let more = if names.len() > 12 { ", …" } else { "" };
+                d.note(format!("its columns are {}{more}", listed.join(", ")))
+            }
+        }))
+    }
+
+    fn not_a_number(&self, row: usize, column: usize, text: &str, place: Place<'_>) -> RunError {
+        let line = self.lines[row];
+        let name = match &self.names {
+            Some(names) => format!("column {column} (`{}`)", shown(names[column].as_bytes())),
+            None => format!("column {column}"),
+        };
+        let holds = if text.is_empty() { "is empty".to_string() } else { format!("holds `{text}`") };
+        if row == 0 && self.names.is_none() && !text.is_empty() {
+            return RunError::program(
+                place
+                    .error(
+                        &codes::HEADER,
+                        format_args!("the first row is not numeric: line {line}, {name} {holds}"),
+                    )
+                    .label("read as numbers here")
+                    .fix("if the first row holds the names of the columns, add `header=true`"),
+            );
+        }
+        RunError::file(
+            place
+                .error(
+                    &codes::NOT_A_NUMBER,
+                    format_args!("line {line}, {name} {holds} where a number was expected"),
+                )
+                .label("read as numbers here"),
+        )
+    }
+}
+
+/// Fails when a line gets longer than [`MAX_LINE`], before it is held in memory.
+struct LineLimit<R> {
+    input: R,
+    length: usize,
+}
+
+impl<R: Read> Read for LineLimit<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.input.read(buffer)?;
+        for part in buffer[..n].split_inclusive(|b| *b == b'\n') {
+            self.length += part.len();
+            if self.length > MAX_LINE {
+                return Err(std::io::Error::from(std::io::ErrorKind::FileTooLarge));
+            }
+            if part.ends_with(b"\n") {
+                self.length = 0;
+            }
+        }
+        Ok(n)
+    }
+}
+
+fn read_error(e: &csv::Error, place: Place<'_>) -> RunError {
+    if let csv::ErrorKind::Io(io) = e.kind()
+        && io.kind() == std::io::ErrorKind::FileTooLarge
+    {
+        return RunError::limit(place.error(&codes::LONG_LINE, "a line is longer than 1 MiB"));
+    }
+    RunError::file(place.error(&codes::UNREADABLE, format_args!("cannot be read: {e}")))
+}
+
+/// A decimal number as Rust and Python read it, blanks around it ignored; `nan` and `inf` as written. A
+/// number too large for f64 is none.
+fn number(cell: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(cell).ok()?.trim();
+    let x: f64 = text.parse().ok()?;
+    if x.is_infinite() && text.bytes().any(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    Some(x)
+}
+
+/// A cell for a message: at most 40 characters.
+fn shown(cell: &[u8]) -> String {
+    let text = String::from_utf8_lossy(cell);
+    let text = text.trim();
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_string(),
+    }
+}
+
+fn cells(n: usize) -> String {
+    if n == 1 { "1 cell".to_string() } else { format!("{n} cells") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::FileId;
+
+    fn place() -> Place<'static> {
+        Place { path: "d.csv", span: Span::new(FileId(0), 0, 1) }
+    }
+
+    fn table(text: &str, header: Header) -> Result<Table, RunError> {
+        Table::read(text.as_bytes(), header, place())
+    }
+
+    fn column(text: &str, columns: CsvColumns) -> Result<ArrayD<f64>, RunError> {
+        table(text, Header::Absent)?.select(&columns, place())
+    }
+
+    fn fails<T: std::fmt::Debug>(r: Result<T, RunError>) -> (u8, &'static str, String) {
+        let e = r.expect_err("an error");
+        let d = e.diagnostic().expect("a diagnostic");
+        (e.exit_code(), d.code.code, d.message.clone())
+    }
+
+    #[test]
+    fn selects_columns() {
+        let text = "1, 2 ,3\n4,5,6\r\n\n7,8,\"9\"\n";
+        let a = column(text, CsvColumns::Range(0, Some(2))).unwrap();
+        assert_eq!(a.shape(), [3, 2]);
+        assert_eq!(a.iter().copied().collect::<Vec<_>>(), [1.0, 2.0, 4.0, 5.0, 7.0, 8.0]);
+        let label = column(text, CsvColumns::Index(2)).unwrap();
+        assert_eq!(label.shape(), [3]);
+        assert_eq!(label.iter().copied().collect::<Vec<_>>(), [3.0, 6.0, 9.0]);
+        assert_eq!(column(text, CsvColumns::All).unwrap().shape(), [3, 3]);
+        assert_eq!(column(text, CsvColumns::Range(1, None)).unwrap().shape(), [3, 2]);
+        assert_eq!(column("\u{feff}1\n", CsvColumns::Index(0)).unwrap()[0], 1.0);
+    }
+
+    #[test]
+    fn selects_by_name() {
+        let t = table("a,b,name\n1,2,x\n3,4,y\n", Header::Present).unwrap();
+        let names = |n: &[&str]| CsvColumns::Names(n.iter().map(|s| s.to_string()).collect());
+        let a = t.select(&names(&["b", "a"]), place()).unwrap();
+        assert_eq!(a.iter().copied().collect::<Vec<_>>(), [2.0, 1.0, 4.0, 3.0]);
+        assert_eq!(fails(t.select(&names(&["c"]), place())).1, "NN0206");
+        let text = fails(t.select(&names(&["name"]), place()));
+        assert_eq!(text.0, 4);
+        assert!(text.2.contains("line 2, column 2 (`name`) holds `x`"), "{}", text.2);
+    }
+
+    #[test]
+    fn says_what_is_wrong_and_where() {
+        assert_eq!(
+            fails(column("1,2\n3\n", CsvColumns::All)),
+            (4, "NN0203", "d.csv: line 2 has 1 cell, line 1 has 2".into())
+        );
+        let text = fails(column("1,2\n3,four\n", CsvColumns::All));
+        assert_eq!((text.0, text.1), (4, "NN0204"));
+        assert!(text.2.contains("line 2, column 1 holds `four`"), "{}", text.2);
+        assert_eq!(fails(column("1,\n", CsvColumns::All)).1, "NN0204");
+        let header = fails(column("a,b\n1,2\n", CsvColumns::All));
+        assert_eq!((header.0, header.1), (1, "NN0205"));
+        assert_eq!(fails(column("1,2\n", CsvColumns::Index(2))).1, "NN0206");
+        assert_eq!(fails(column("1,2\n", CsvColumns::Range(1, Some(3)))).1, "NN0206");
+        assert_eq!(fails(column("", CsvColumns::All)), (4, "NN0207", "d.csv: the file is empty".into()));
+        assert_eq!(fails(table("a,b\n", Header::Present)).1, "NN0207");
+        assert_eq!(fails(column("1e400\n2\n", CsvColumns::All)).1, "NN0205");
+        assert_eq!(fails(column("2\n1e400\n", CsvColumns::All)).1, "NN0204");
+    }
+
+    /// Text in a column that nobody asks for is nobody's mistake.
+    #[test]
+    fn unselected_text_is_fine() {
+        assert_eq!(column("x,1\ny,2\n", CsvColumns::Index(1)).unwrap()[1], 2.0);
+    }
+
+    #[test]
+    fn long_lines_are_refused() {
+        let long = "1".repeat(MAX_LINE + 1);
+        assert_eq!(fails(column(&long, CsvColumns::All)).0, 5);
+        let short = format!("{}\n{}\n", "1".repeat(300), "2".repeat(300)).repeat(4000);
+        assert_eq!(column(&short, CsvColumns::All).unwrap().len(), 8000);
+    }
+
+    #[test]
+    fn odd_bytes_never_panic() {
+        for bytes in [&b"\xff\xfe1,2\n"[..], b"\"unclosed\n1,2", b"\0\0\n", b",,,\n", b"\r\r\r"] {
+            let _ =
+                Table::read(bytes, Header::Absent, place()).and_then(|t| t.select(&CsvColumns::All, place()));
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Why a run stopped: a diagnostic with the exit code of its kind.
+
+use crate::diag::{Diagnostic, InternalError};
+
+/// The end of a run that did not reach the end of the file.
+#[derive(Clone, Debug)]
+pub enum RunError {
+    /// The program does not fit its data or its directory: exit code 1.
+    Program(Box<Diagnostic>),
+    /// A loss that is no number, an index out of range, a failed `check`: exit code 3.
+    Numerical(Box<Diagnostic>),
+    /// A file is missing, broken or cannot be written: exit code 4.
+    File(Box<Diagnostic>),
+    /// Too large, found before anything was allocated: exit code 5.
+    Limit(Box<Diagnostic>),
+    /// A bug of ours: exit code 70.
+    Bug(InternalError),
+}
+
+impl RunError {
+    pub fn program(d: Diagnostic) -> RunError {
+        RunError::Program(Box::new(d))
+    }
+
+    pub fn numerical(d: Diagnostic) -> RunError {
+        RunError::Numerical(Box::new(d))
+    }
+
+    pub fn file(d: Diagnostic) -> RunError {
+        RunError::File(Box::new(d))
+    }
+
+    pub fn limit(d: Diagnostic) -> RunError {
+        RunError::Limit(Box::new(d))
+    }
+
+    pub fn bug(stage: &'static str, message: impl Into<String>) -> RunError {
+        RunError::Bug(InternalError { stage, message: message.into() })
+    }
+
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            RunError::Program(_) => 1,
+            RunError::Numerical(_) => 3,
+            RunError::File(_) => 4,
+            RunError::Limit(_) => 5,
+            RunError::Bug(_) => 70,
+        }
+    }
+
+    /// What to show; a bug of ours has no place in the user's file.
+    pub fn diagnostic(&self) -> Result<&Diagnostic, &InternalError> {
+        match self {
+            RunError::Program(d) | RunError::Numerical(d) | RunError::File(d) | RunError::Limit(d) => Ok(d),
+            RunError::Bug(e) => Err(e),
+        }
+    }
+}
+
+impl From<InternalError> for RunError {
+    fn from(e: InternalError) -> RunError {
+        RunError::Bug(e)
+    }
+}
