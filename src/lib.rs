@@ -3,6 +3,7 @@ pub mod check;
 pub mod diag;
 pub mod ir;
 pub mod loops;
+pub mod lower;
 pub mod prelude;
 pub mod rng;
 pub mod runtime;

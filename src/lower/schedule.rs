@@ -1,0 +1,381 @@
+//! From decisions to kernels: every buffer, every copy that a view or a contraction needs, every kernel's
+//! code, in an order in which everything is computed before it is read.
+
+use crate::diag::InternalError;
+use crate::ir::graph::NodeId;
+use crate::ir::op;
+use crate::loops::types::{Access, BufferId, Combine, Extent, Extreme, Place, Work};
+use crate::lower::access::{
+    Affine, IndexMap, contiguous, identity, operand_index, space_of, through, whole, window_layout,
+};
+use crate::lower::body::Writer;
+use crate::lower::fuse::Decisions;
+use crate::lower::group::Groups;
+use crate::lower::layout::{Layout, store_scalar};
+use crate::lower::{Fusion, broken};
+use std::collections::HashMap;
+
+/// Products in a contraction from which on its right operand is copied so that neighbours along n lie side
+/// by side: below, the copy costs more than the strided reads.
+const PACK_PRODUCTS: i64 = 4096;
+
+/// Rows of the left operand from which on that copy pays: each copied element is used so often.
+const PACK_ROWS: i64 = 8;
+
+/// The row count by which a program for any row count is judged.
+const TYPICAL_ROWS: i64 = 32;
+
+/// Kernels in order, not yet knowing which buffers share bytes or which updates go in place.
+pub(super) struct Schedule<'a> {
+    pub layout: Layout<'a>,
+    pub groups: Groups,
+    /// Per update of the function: the leaf's buffer and the one that its new value is computed into.
+    pub updates: Vec<(BufferId, BufferId)>,
+    pub results: Vec<(String, BufferId)>,
+    pub guard: Option<BufferId>,
+}
+
+pub(super) fn schedule<'a>(
+    layout: Layout<'a>,
+    decisions: &Decisions,
+    fusion: Fusion,
+) -> Result<Schedule<'a>, InternalError> {
+    let mut s = Scheduler { layout, groups: Groups::new(fusion), packed: HashMap::new() };
+    let copies = s.place(decisions)?;
+    let function = s.layout.function;
+    let nodes: Vec<NodeId> = s.layout.graph().ids().filter(|id| s.layout.live[id.index()]).collect();
+    let own = |id: NodeId| copies.filled.get(&id).copied();
+    for id in nodes.iter().filter(|id| !decisions.late[id.index()]) {
+        s.node(*id, &copies)?;
+    }
+
+    // What the host reads must be whole, and must not be a variable that this step changes.
+    let updated: Vec<NodeId> = function.updates.iter().map(|(leaf, _)| *leaf).collect();
+    let mut read_out: HashMap<NodeId, BufferId> = HashMap::new();
+    let mut results = Vec::new();
+    let guarded = function.guard.map(|id| (None, id));
+    let named = function.results.iter().map(|(name, id)| (Some(name), *id));
+    let mut guard = None;
+    for (name, id) in named.chain(guarded) {
+        let buffer = match (read_out.get(&id), s.kept_leaf(id)) {
+            (Some(buffer), _) => *buffer,
+            (None, Some(buffer)) if !updated.contains(&id) => buffer,
+            _ => match own(id) {
+                Some(buffer) => buffer,
+                None => s.copy_out(id)?,
+            },
+        };
+        read_out.insert(id, buffer);
+        match name {
+            Some(name) => results.push((name.to_string(), buffer)),
+            None => guard = Some(buffer),
+        }
+    }
+
+    // Only updates are left; the old values have as few readers ahead of them as can be.
+    s.groups.seal();
+    for id in nodes.iter().filter(|id| decisions.late[id.index()]) {
+        s.node(*id, &copies)?;
+    }
+    let mut updates = Vec::new();
+    let mut taken: Vec<BufferId> = Vec::new();
+    for (leaf, value) in &function.updates {
+        if s.layout.node(*leaf).ty != s.layout.node(*value).ty {
+            return Err(broken(format!("the new value of {leaf} has another type")));
+        }
+        let old = s.kept_leaf(*leaf).ok_or_else(|| broken(format!("{leaf} is updated but not kept")))?;
+        if updates.iter().any(|(o, _)| *o == old) {
+            return Err(broken(format!("{leaf} is updated twice")));
+        }
+        let new = match own(*value) {
+            Some(buffer) if !taken.contains(&buffer) => buffer,
+            _ => s.copy_out(*value)?,
+        };
+        taken.push(new);
+        updates.push((old, new));
+    }
+    let Scheduler { layout, groups, .. } = s;
+    Ok(Schedule { layout, groups, updates, results, guard })
+}
+
+/// Buffers that views needed because no strides describe them.
+#[derive(Default)]
+struct Copies {
+    /// View node → the node whose elements are copied, and where to.
+    of: HashMap<NodeId, (NodeId, Access)>,
+    /// Nodes with a kernel and a contiguous buffer of their own.
+    filled: HashMap<NodeId, BufferId>,
+}
+
+struct Scheduler<'a> {
+    layout: Layout<'a>,
+    groups: Groups,
+    /// Right operands of contractions that were copied: by node and whether it is stored transposed.
+    packed: HashMap<(NodeId, bool), Access>,
+}
+
+impl<'a> Scheduler<'a> {
+    /// Says for every node how it is read from memory, if it is there.
+    fn place(&mut self, decisions: &Decisions) -> Result<Copies, InternalError> {
+        let mut copies = Copies::default();
+        for i in 0..self.layout.live.len() {
+            if !self.layout.live[i] {
+                continue;
+            }
+            let id = NodeId(i as u32);
+            if self.layout.literals[i].is_some() && !decisions.addressed[i] {
+                continue;
+            }
+            if decisions.memory[i] {
+                self.fill(id, &mut copies);
+                continue;
+            }
+            let Some(window) = self.layout.windows[i].clone() else {
+                let unplaced = self.layout.places[i].is_none() && self.layout.literals[i].is_some();
+                if unplaced {
+                    store_scalar(&mut self.layout, id)?;
+                }
+                continue;
+            };
+            let operand = self.layout.node(id).operands[0];
+            let (result, shape) = (self.layout.shape(id), self.layout.shape(operand));
+            if let Some(place) = &self.layout.places[operand.index()] {
+                if let Some(seen) = window_layout(&window, result, shape, place) {
+                    self.layout.places[i] = Some(seen);
+                    continue;
+                }
+            } else if operand_index(&window, result, shape, &identity(result)).is_some() {
+                continue;
+            }
+            let (operand_is_view, name) = (self.layout.windows[operand.index()].is_some(), self.layout.label(id));
+            let own = !operand_is_view && self.layout.places[operand.index()].is_none();
+            let to = if own {
+                // A value that was to be computed in its users gets its buffer after all.
+                self.fill(operand, &mut copies)
+            } else {
+                let to = self.layout.add_scratch(operand, name);
+                copies.of.insert(id, (operand, to.clone()));
+                to
+            };
+            self.layout.places[i] = Some(whole(to.buffer, &self.layout.shapes[i]));
+        }
+        Ok(copies)
+    }
+
+    fn fill(&mut self, id: NodeId, copies: &mut Copies) -> Access {
+        let name = self.layout.label(id);
+        let place = self.layout.add_scratch(id, name);
+        copies.filled.insert(id, place.buffer);
+        self.layout.places[id.index()] = Some(place.clone());
+        place
+    }
+
+    /// The buffer of a variable or state.
+    fn kept_leaf(&self, id: NodeId) -> Option<BufferId> {
+        let place = self.layout.places[id.index()].as_ref()?;
+        let leaf = matches!(self.layout.node(id).op.kernel, op::Kernel::Leaf(_));
+        let kept = matches!(self.layout.buffers[place.buffer.0 as usize].place, Place::Persistent(_));
+        (leaf && kept).then_some(place.buffer)
+    }
+
+    /// A copy of any value, row-major, in a buffer of its own.
+    fn copy_out(&mut self, id: NodeId) -> Result<BufferId, InternalError> {
+        let name = self.layout.label(id);
+        let to = self.layout.add_scratch(id, name);
+        let buffer = to.buffer;
+        self.map(id, to, self.layout.label(id), false)?;
+        Ok(buffer)
+    }
+
+    /// A map that stores the value of `id` at `to`, which runs over the node's own axes. `fresh`: the
+    /// node is not in memory before.
+    fn map(&mut self, id: NodeId, to: Access, label: String, fresh: bool) -> Result<(), InternalError> {
+        let shape = self.layout.shape(id);
+        let space = space_of(shape);
+        let map = identity(shape);
+        let mut writer = Writer::new(&self.layout, space.len());
+        let value = if fresh { writer.compute(id, &map)? } else { writer.value(id, &map)? };
+        let to = through(&to, &map, space.len());
+        let code = writer.finish();
+        self.groups.add_map(label, space, code, value, to);
+        Ok(())
+    }
+
+    /// The kernels that a node stands for.
+    fn node(&mut self, id: NodeId, copies: &Copies) -> Result<(), InternalError> {
+        if let Some((operand, to)) = copies.of.get(&id) {
+            return self.map(*operand, to.clone(), self.layout.label(id), false);
+        }
+        let Some(buffer) = copies.filled.get(&id).copied() else { return Ok(()) };
+        let label = self.layout.label(id);
+        match self.layout.node(id).op.kernel {
+            op::Kernel::Map(_) | op::Kernel::Gather => {
+                self.map(id, whole(buffer, self.layout.shape(id)), label, true)
+            }
+            op::Kernel::Reduce(combine) => self.reduce(id, buffer, label, combine),
+            op::Kernel::ArgReduce(extreme) => self.arg_reduce(id, buffer, label, extreme),
+            op::Kernel::Contract => self.contract(id, buffer, label),
+            _ => Err(broken(format!("{} computes nothing", self.layout.node(id).op.name))),
+        }
+    }
+
+    /// The space of a fold, the folded sizes, and the operand's index.
+    fn fold(&self, operand: NodeId, axes: &[usize]) -> (Vec<Extent>, Vec<Extent>, IndexMap) {
+        let shape = self.layout.shape(operand);
+        let folded = |(axis, e): (usize, &Extent)| axes.contains(&axis).then(|| e.clone());
+        let over: Vec<Extent> = shape.iter().enumerate().filter_map(folded).collect();
+        let kept: Vec<Extent> =
+            shape.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, e)| e.clone()).collect();
+        let space = space_of(&kept);
+        let (mut next_kept, mut next_folded) = (0, space.len() as u32);
+        let map = shape.iter().enumerate().map(|(axis, extent)| {
+            let next = if axes.contains(&axis) {
+                &mut next_folded
+            } else if extent.is(1) {
+                return Affine::zero();
+            } else {
+                &mut next_kept
+            };
+            *next += 1;
+            Affine::axis(*next - 1)
+        });
+        let map = map.collect();
+        (space, over, map)
+    }
+
+    fn reduce(
+        &mut self,
+        id: NodeId,
+        buffer: BufferId,
+        label: String,
+        combine: op::Combine,
+    ) -> Result<(), InternalError> {
+        let node = self.layout.node(id);
+        let operand = node.operands[0];
+        let (space, over, map) = self.fold(operand, node.attrs.axes("axis"));
+        let mut writer = Writer::new(&self.layout, space.len() + over.len());
+        let value = writer.value(operand, &map)?;
+        let body = writer.finish().body;
+        let combine = match combine {
+            op::Combine::Sum => Combine::Sum,
+            op::Combine::Prod => Combine::Prod,
+            op::Combine::Max => Combine::Max,
+            op::Combine::Min => Combine::Min,
+            op::Combine::Any => Combine::Any,
+            op::Combine::All => Combine::All,
+        };
+        let out = whole(buffer, &space);
+        self.groups.add(label, space, Work::Reduce { over, body, value, combine, out });
+        Ok(())
+    }
+
+    fn arg_reduce(
+        &mut self,
+        id: NodeId,
+        buffer: BufferId,
+        label: String,
+        extreme: op::Extreme,
+    ) -> Result<(), InternalError> {
+        let node = self.layout.node(id);
+        let operand = node.operands[0];
+        let axis = node.attrs.int("axis").and_then(|a| usize::try_from(a).ok());
+        let axis = axis.filter(|a| *a < self.layout.shape(operand).len());
+        let axis = axis.ok_or_else(|| broken(format!("{id} searches along no axis")))?;
+        let (space, mut over, map) = self.fold(operand, &[axis]);
+        let over = over.remove(0);
+        let mut writer = Writer::new(&self.layout, space.len() + 1);
+        let value = writer.value(operand, &map)?;
+        let body = writer.finish().body;
+        let extreme = match extreme {
+            op::Extreme::Max => Extreme::Max,
+            op::Extreme::Min => Extreme::Min,
+        };
+        let out = whole(buffer, &space);
+        self.groups.add(label, space, Work::ArgReduce { over, body, value, extreme, out });
+        Ok(())
+    }
+
+    fn contract(&mut self, id: NodeId, buffer: BufferId, label: String) -> Result<(), InternalError> {
+        let node = self.layout.node(id);
+        let (left, right) = (node.operands[0], node.operands[1]);
+        let (ta, tb) = (node.attrs.flag("ta"), node.attrs.flag("tb"));
+        let shape = self.layout.shape(id).to_vec();
+        let rank = shape.len();
+        let too_flat = [id, left, right].iter().any(|n| self.layout.shape(*n).len() < 2);
+        if too_flat {
+            return Err(broken(format!("{id} contracts something that is no matrix")));
+        }
+        let (m, n) = (shape[rank - 2].clone(), shape[rank - 1].clone());
+        let inner = self.layout.shape(left);
+        let k = inner[inner.len() - if ta { 2 } else { 1 }].clone();
+        // Batch axes of size 1 are dropped, m and n never.
+        let mut space = space_of(&shape[..rank - 2]);
+        let batch = identity(&shape[..rank - 2]);
+        let (m_axis, n_axis, k_axis) = (space.len() as u32, space.len() as u32 + 1, space.len() as u32 + 2);
+        space.extend([m.clone(), n.clone()]);
+        let a_map = matrix_map(&batch, self.layout.shape(left), m_axis, k_axis, ta);
+        let a = through(self.memory_of(left)?, &a_map, space.len() + 1);
+        let b_map = matrix_map(&batch, self.layout.shape(right), k_axis, n_axis, tb);
+        let mut b = through(self.memory_of(right)?, &b_map, space.len() + 1);
+
+        let rows = self.layout.target.rows.unwrap_or(TYPICAL_ROWS);
+        let products = m.at(rows).saturating_mul(n.at(rows)).saturating_mul(k.at(rows));
+        let side_by_side = n.is(1) || b.strides[n_axis as usize].is(1);
+        if !side_by_side && products >= PACK_PRODUCTS && m.at(rows) >= PACK_ROWS {
+            let packed = self.pack(right, tb)?;
+            let shape = &self.layout.buffers[packed.buffer.0 as usize].shape;
+            let b_map = matrix_map(&batch, shape, k_axis, n_axis, false);
+            b = through(&packed, &b_map, space.len() + 1);
+        }
+        let mut out = whole(buffer, &space);
+        // Of size 1 or not, m and n are matrix axes with their own strides.
+        out.strides[n_axis as usize] = Extent::constant(1);
+        out.strides[m_axis as usize] = n;
+        self.groups.add(label, space, Work::Contract { k, a, b, out });
+        Ok(())
+    }
+
+    fn memory_of(&self, id: NodeId) -> Result<&Access, InternalError> {
+        self.layout.places[id.index()].as_ref().ok_or_else(|| broken(format!("{id} should be in memory")))
+    }
+
+    /// A copy of a contraction's right operand as `[…, k, n]`, row-major; made once.
+    fn pack(&mut self, id: NodeId, transposed: bool) -> Result<Access, InternalError> {
+        if let Some(packed) = self.packed.get(&(id, transposed)) {
+            return Ok(packed.clone());
+        }
+        let mut place = self.memory_of(id)?.clone();
+        let mut shape = self.layout.shape(id).to_vec();
+        if transposed {
+            let rank = shape.len();
+            shape.swap(rank - 2, rank - 1);
+            place.strides.swap(rank - 2, rank - 1);
+        }
+        let label = format!("{} packed", self.layout.label(id));
+        let mut to = self.layout.add_scratch(id, label.clone());
+        self.layout.buffers[to.buffer.0 as usize].shape = shape.clone();
+        to.strides = contiguous(&shape);
+        let (space, map) = (space_of(&shape), identity(&shape));
+        let mut code = crate::lower::body::Code::default();
+        let dtype = self.layout.node(id).ty.dtype;
+        let load = through(&place, &map, space.len());
+        let value = code.push(crate::loops::types::Inst::Load(load), dtype);
+        let store = through(&to, &map, space.len());
+        self.groups.add_map(label, space, code, value, store);
+        self.packed.insert((id, transposed), to.clone());
+        Ok(to)
+    }
+}
+
+/// The index of a matrix operand: batch axes are the last ones of `batch`, then `row` and `column`,
+/// stored the other way round if `transposed`.
+fn matrix_map(batch: &[Affine], shape: &[Extent], row: u32, column: u32, transposed: bool) -> IndexMap {
+    let lead = shape.len() - 2;
+    let skipped = batch.len() - lead;
+    let of_batch = shape[..lead].iter().zip(&batch[skipped..]);
+    let mut map: Vec<Affine> =
+        of_batch.map(|(e, affine)| if e.is(1) { Affine::zero() } else { affine.clone() }).collect();
+    let (first, second) = if transposed { (column, row) } else { (row, column) };
+    map.extend([Affine::axis(first), Affine::axis(second)]);
+    map.into()
+}
