@@ -136,7 +136,8 @@ pub(super) fn operand_index(
         }
         Window::Broadcast => {
             let lead = result.len() - operand.len();
-            let pick = |(i, e): (usize, &Extent)| if e.is(1) { Affine::zero() } else { map[lead + i].clone() };
+            let pick =
+                |(i, e): (usize, &Extent)| if e.is(1) { Affine::zero() } else { map[lead + i].clone() };
             operand.iter().enumerate().map(pick).collect()
         }
         Window::Slice(steps) => steps

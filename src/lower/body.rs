@@ -110,7 +110,8 @@ impl<'a, 'b> Writer<'a, 'b> {
         let (data, indices) = (node.operands[0], node.operands[1]);
         let axis = node.attrs.int("axis").and_then(|a| usize::try_from(a).ok());
         let shape = self.layout.shape(data);
-        let axis = axis.filter(|a| *a < shape.len()).ok_or_else(|| broken(format!("{id} gathers no axis")))?;
+        let axis =
+            axis.filter(|a| *a < shape.len()).ok_or_else(|| broken(format!("{id} gathers no axis")))?;
         let rank = self.layout.shape(indices).len();
         let place = self.layout.places[data.index()].as_ref();
         let place = place.ok_or_else(|| broken(format!("{id} gathers from what is not in memory")))?;

@@ -1,6 +1,6 @@
 //! The buffer plan: scratch buffers that never hold something at the same time share bytes.
 
-use crate::loops::types::{BufferId, Extent, Place, Program};
+use crate::loops::types::{Buffer, BufferId, Extent, PARTIAL_LANES, Place, Program, SUM_BLOCK, Work};
 use crate::lower::Target;
 use crate::lower::access::elements;
 use crate::lower::group::{reads, writes};
@@ -14,6 +14,7 @@ const GRAIN: i64 = 16;
 
 /// Gives every scratch buffer its offset and the program its size.
 pub(super) fn plan(mut program: Program, target: &Target) -> Program {
+    add_partials(&mut program);
     let lives = lives(&program);
     let end = program.kernels.len();
     // Buffers by the kernel that first writes them, and by the one that reads them last.
@@ -50,6 +51,27 @@ pub(super) fn plan(mut program: Program, target: &Target) -> Program {
     program
 }
 
+/// Gives every fold that may have more than one block its room for block results.
+fn add_partials(program: &mut Program) {
+    for kernel in &mut program.kernels {
+        let Work::Reduce { over, body, value, partials, .. } = &mut kernel.work else { continue };
+        let folded = elements(over);
+        if folded.as_const().is_some_and(|n| n <= SUM_BLOCK) {
+            continue;
+        }
+        // Rounding each coefficient up gives at least as many blocks, whatever the row count.
+        let up = |c: &i64| c.div_euclid(SUM_BLOCK) + i64::from(c.rem_euclid(SUM_BLOCK) != 0);
+        let blocks = Extent::new(folded.coefficients().iter().map(up).collect());
+        program.buffers.push(Buffer {
+            name: format!("{} in blocks", kernel.label),
+            dtype: body.dtype(*value),
+            shape: vec![blocks, Extent::constant(PARTIAL_LANES)],
+            place: Place::Scratch(Extent::constant(0)),
+        });
+        *partials = Some(BufferId(program.buffers.len() as u32 - 1));
+    }
+}
+
 /// First and last kernel that touches a buffer; to the end of the step for what the host reads.
 fn lives(program: &Program) -> Vec<Option<(usize, usize)>> {
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; program.buffers.len()];
@@ -57,6 +79,9 @@ fn lives(program: &Program) -> Vec<Option<(usize, usize)>> {
         for access in reads(&kernel.work).into_iter().chain(writes(&kernel.work)) {
             let life = &mut lives[access.buffer.0 as usize];
             *life = Some((life.map_or(i, |(first, _)| first), i));
+        }
+        if let Work::Reduce { partials: Some(b), .. } = &kernel.work {
+            lives[b.0 as usize] = Some((i, i));
         }
     }
     let end = program.kernels.len();
@@ -122,11 +147,11 @@ impl Space for Holes {
         if let Some(next) = self.free.remove(&(start + length)) {
             length += next;
         }
-        if let Some((&before, &its)) = self.free.range(..start).next_back() {
-            if before + its == start {
-                self.free.remove(&before);
-                (start, length) = (before, its + length);
-            }
+        if let Some((&before, &its)) = self.free.range(..start).next_back()
+            && before + its == start
+        {
+            self.free.remove(&before);
+            (start, length) = (before, its + length);
         }
         self.free.insert(start, length);
     }
@@ -161,16 +186,15 @@ impl Space for Blocks {
         }
         let exact = self.free.contains_key(size).then(|| size.clone());
         let larger = || self.free.keys().take(LOOKED_AT).find(|have| fits(size, have)).cloned();
-        if let Some(have) = exact.or_else(larger) {
-            if let Some(blocks) = self.free.get_mut(&have) {
-                if let Some(offset) = blocks.pop() {
-                    if blocks.is_empty() {
-                        self.free.remove(&have);
-                    }
-                    self.taken.insert(offset.clone(), have);
-                    return offset;
-                }
+        if let Some(have) = exact.or_else(larger)
+            && let Some(blocks) = self.free.get_mut(&have)
+            && let Some(offset) = blocks.pop()
+        {
+            if blocks.is_empty() {
+                self.free.remove(&have);
             }
+            self.taken.insert(offset.clone(), have);
+            return offset;
         }
         let offset = self.end.clone();
         self.end = offset.plus(size);

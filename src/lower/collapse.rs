@@ -107,10 +107,10 @@ fn shift_positions(work: &mut Work, gone: usize) {
         Work::Contract { .. } => return,
     };
     for inst in &mut body.insts {
-        if let Inst::Index(d) = inst {
-            if *d as usize > gone {
-                *d -= 1;
-            }
+        if let Inst::Index(d) = inst
+            && *d as usize > gone
+        {
+            *d -= 1;
         }
     }
 }
@@ -139,6 +139,7 @@ mod tests {
             value,
             combine: Combine::Sum,
             out: access(out),
+            partials: None,
         };
         Kernel { label: String::new(), space: space.iter().map(|s| n(*s)).collect(), work }
     }

@@ -4,8 +4,8 @@
 //! It costs time linear in the graph and never looks at sizes, so that the program for fixed rows and the
 //! one for any row count are cut the same way.
 
-use crate::ir::graph::NodeId;
 use crate::ir::dim::Dim;
+use crate::ir::graph::NodeId;
 use crate::ir::op::{Kernel, MapBuilder};
 use crate::lower::Fusion;
 use crate::lower::access::{Window, space_of};
@@ -85,8 +85,7 @@ pub(super) fn decide(layout: &Layout<'_>, fusion: Fusion) -> Decisions {
         if view {
             let operand = node.operands[0];
             let stretched = layout.windows[i] == Some(Window::Broadcast)
-                && space_of(layout.shape(operand))
-                    != space_of(layout.shape(id));
+                && space_of(layout.shape(operand)) != space_of(layout.shape(id));
             out.addressed[operand.index()] |= out.addressed[i];
             let d = &mut demands[operand.index()];
             // A view that is itself a root is copied out by one more kernel.
@@ -104,8 +103,7 @@ pub(super) fn decide(layout: &Layout<'_>, fusion: Fusion) -> Decisions {
             let repeated = demand.evaluations > 1;
             let too_dear = (repeated && demand.above + cost > CHEAP) || (demand.stretched && cost > 0);
             let full = demand.owner.is_none_or(|o| swallowed[o.index()] >= MOST_INLINED);
-            inlined =
-                fusion == Fusion::Full && !out.root[i] && !out.addressed[i] && !too_dear && !full;
+            inlined = fusion == Fusion::Full && !out.root[i] && !out.addressed[i] && !too_dear && !full;
         }
         out.memory[i] = !inlined;
         let passed = if inlined {
@@ -170,7 +168,9 @@ impl MapBuilder for Probe {
         let cost = match op {
             Un::Neg | Un::Abs | Un::Not | Un::IsFinite | Un::IsNan => 1,
             Un::Sign | Un::Floor | Un::Ceil | Un::Round => 2,
-            Un::Exp | Un::Expm1 | Un::Log | Un::Log1p | Un::Sqrt | Un::Rsqrt | Un::Sin | Un::Cos => NEVER_AGAIN,
+            Un::Exp | Un::Expm1 | Un::Log | Un::Log1p | Un::Sqrt | Un::Rsqrt | Un::Sin | Un::Cos => {
+                NEVER_AGAIN
+            }
             Un::Tanh | Un::Sigmoid | Un::Erf => NEVER_AGAIN,
         };
         let dtype = match op {

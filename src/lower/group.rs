@@ -202,7 +202,9 @@ pub(super) fn loads(body: &Body) -> impl Iterator<Item = &Access> {
 /// Everything a kernel reads.
 pub(super) fn reads(work: &Work) -> Vec<&Access> {
     match work {
-        Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => loads(body).collect(),
+        Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => {
+            loads(body).collect()
+        }
         Work::Contract { a, b, .. } => vec![a, b],
     }
 }

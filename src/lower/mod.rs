@@ -29,6 +29,7 @@ mod tests;
 use crate::diag::InternalError;
 use crate::ir::dim::Sizes;
 use crate::ir::graph::Function;
+use crate::ir::verify::Verified;
 use crate::loops::types::Program;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,12 +63,16 @@ pub struct Target {
     pub fusion: Fusion,
 }
 
-/// Which kernels over which buffers compute `function`.
+/// Which kernels over which buffers compute a function.
 ///
 /// Results are read from contiguous buffers; a result that is a variable without update is read from the
 /// variable itself. Fails only on a graph that breaks a promise of an earlier stage: an op still to be
 /// expanded, a dimension without size, a leaf without place.
-pub fn lower(function: &Function, target: &Target) -> Result<Program, InternalError> {
+pub fn lower(verified: &Verified, target: &Target) -> Result<Program, InternalError> {
+    lower_function(verified.function(), target)
+}
+
+fn lower_function(function: &Function, target: &Target) -> Result<Program, InternalError> {
     let layout = layout::lay_out(function, target)?;
     let decisions = fuse::decide(&layout, target.fusion);
     let schedule = schedule::schedule(layout, &decisions, target.fusion)?;

@@ -147,7 +147,8 @@ impl<'a> Scheduler<'a> {
             } else if operand_index(&window, result, shape, &identity(result)).is_some() {
                 continue;
             }
-            let (operand_is_view, name) = (self.layout.windows[operand.index()].is_some(), self.layout.label(id));
+            let (operand_is_view, name) =
+                (self.layout.windows[operand.index()].is_some(), self.layout.label(id));
             let own = !operand_is_view && self.layout.places[operand.index()].is_none();
             let to = if own {
                 // A value that was to be computed in its users gets its buffer after all.
@@ -224,8 +225,12 @@ impl<'a> Scheduler<'a> {
         let shape = self.layout.shape(operand);
         let folded = |(axis, e): (usize, &Extent)| axes.contains(&axis).then(|| e.clone());
         let over: Vec<Extent> = shape.iter().enumerate().filter_map(folded).collect();
-        let kept: Vec<Extent> =
-            shape.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, e)| e.clone()).collect();
+        let kept: Vec<Extent> = shape
+            .iter()
+            .enumerate()
+            .filter(|(axis, _)| !axes.contains(axis))
+            .map(|(_, e)| e.clone())
+            .collect();
         let space = space_of(&kept);
         let (mut next_kept, mut next_folded) = (0, space.len() as u32);
         let map = shape.iter().enumerate().map(|(axis, extent)| {
@@ -265,7 +270,9 @@ impl<'a> Scheduler<'a> {
             op::Combine::All => Combine::All,
         };
         let out = whole(buffer, &space);
-        self.groups.add(label, space, Work::Reduce { over, body, value, combine, out });
+        // Room for block results comes with the buffer plan.
+        let partials = None;
+        self.groups.add(label, space, Work::Reduce { over, body, value, combine, out, partials });
         Ok(())
     }
 
