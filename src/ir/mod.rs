@@ -7,7 +7,6 @@
 pub mod build;
 pub mod dim;
 pub mod graph;
-pub mod number;
 pub mod op;
 pub mod parse;
 pub mod print;

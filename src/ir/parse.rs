@@ -6,8 +6,8 @@
 use crate::ir::build::Builder;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Attr, Attrs, Function, Graph, Node, NodeId, Type};
-use crate::ir::number;
 use crate::ir::op::{Class, OpDef, ParamKind, SliceStep};
+use crate::scalar::text;
 use crate::scalar::{DType, Literal};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
@@ -165,7 +165,7 @@ fn tensor(ty: &Type, words: &[String]) -> Result<Tensor, String> {
     }
     let mut bytes = Vec::new();
     for word in words {
-        match number::read(ty.dtype, word).ok_or_else(|| format!("`{word}` is no {}", ty.dtype))? {
+        match text::read(ty.dtype, word).ok_or_else(|| format!("`{word}` is no {}", ty.dtype))? {
             Literal::F32(b) => bytes.extend(b.to_le_bytes()),
             Literal::F64(b) => bytes.extend(b.to_le_bytes()),
             Literal::I32(n) => bytes.extend(n.to_le_bytes()),

@@ -6,7 +6,7 @@
 
 use crate::ir::dim::{Dim, Sizes};
 use crate::ir::graph::{Attr, Function, Node, NodeId, Type};
-use crate::ir::number;
+use crate::scalar::text;
 use crate::source::Span;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub fn print(function: &Function, style: &Style<'_>) -> String {
             graph.ids().filter(|id| seen[id.index()]).collect()
         }
     };
-    let listing = Listing::new(&order, style.sizes, number::shortest);
+    let listing = Listing::new(&order, style.sizes, text::shortest);
     let lines = order.iter().map(|id| {
         let node = graph.node(*id);
         let mut comment = node.name.as_deref().unwrap_or_default().to_string();
@@ -115,7 +115,7 @@ pub fn canonical(function: &Function) -> String {
         visit(function, *root, &mut seen, &mut order);
     }
 
-    let listing = Listing::new(&order, None, number::six_digits);
+    let listing = Listing::new(&order, None, text::six_digits);
     let lines = order.iter().map(|id| {
         let node = graph.node(*id);
         listing.line(*id, node, Shapes::Shown, node.name.as_deref().unwrap_or_default().to_string())

@@ -5,5 +5,7 @@
 
 pub mod eval;
 pub mod memory;
-
+pub mod print;
 pub mod types;
+pub mod typing;
+pub mod verify;

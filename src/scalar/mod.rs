@@ -9,6 +9,7 @@ pub mod ints;
 pub mod lanes;
 pub mod math;
 pub mod numbers;
+pub mod text;
 
 use std::fmt;
 

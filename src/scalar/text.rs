@@ -1,6 +1,6 @@
-//! Numbers as the listings write them.
+//! Numbers as listings write and read them. Never knows what a listing is of.
 
-use crate::scalar::Literal;
+use crate::scalar::{DType, Literal};
 
 /// The shortest text that reads back to the same bits. A NaN that is not the usual one shows its bits.
 pub fn shortest(x: Literal) -> String {
@@ -59,8 +59,7 @@ fn general(x: f64) -> String {
 }
 
 /// Reads a number of the given dtype, rounding once; `None` if it is none.
-pub fn read(dtype: crate::scalar::DType, text: &str) -> Option<Literal> {
-    use crate::scalar::DType;
+pub fn read(dtype: DType, text: &str) -> Option<Literal> {
     let bits = || u64::from_str_radix(text.strip_prefix("nan(0x")?.strip_suffix(')')?, 16).ok();
     Some(match dtype {
         DType::F32 => match (text, bits()) {
@@ -82,7 +81,6 @@ pub fn read(dtype: crate::scalar::DType, text: &str) -> Option<Literal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scalar::DType;
 
     #[test]
     fn the_shortest_text_reads_back_to_the_same_bits() {
