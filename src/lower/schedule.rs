@@ -110,8 +110,8 @@ struct Copies {
 struct Scheduler<'a> {
     layout: Layout<'a>,
     groups: Groups,
-    /// Right operands of contractions that were copied: by node and whether it is stored transposed.
-    packed: HashMap<(NodeId, bool), Access>,
+    /// Right operands of contractions that were copied: from where and of which shape.
+    packed: HashMap<(Access, Vec<Extent>), Access>,
 }
 
 impl<'a> Scheduler<'a> {
@@ -348,9 +348,6 @@ impl<'a> Scheduler<'a> {
 
     /// A copy of a contraction's right operand as `[…, k, n]`, row-major; made once.
     fn pack(&mut self, id: NodeId, transposed: bool) -> Result<Access, InternalError> {
-        if let Some(packed) = self.packed.get(&(id, transposed)) {
-            return Ok(packed.clone());
-        }
         let mut place = self.memory_of(id)?.clone();
         let mut shape = self.layout.shape(id).to_vec();
         if transposed {
@@ -358,18 +355,23 @@ impl<'a> Scheduler<'a> {
             shape.swap(rank - 2, rank - 1);
             place.strides.swap(rank - 2, rank - 1);
         }
+        let key = (place, shape);
+        if let Some(packed) = self.packed.get(&key) {
+            return Ok(packed.clone());
+        }
+        let (place, shape) = &key;
         let label = format!("{} packed", self.layout.label(id));
         let mut to = self.layout.add_scratch(id, label.clone());
         self.layout.buffers[to.buffer.0 as usize].shape = shape.clone();
-        to.strides = contiguous(&shape);
-        let (space, map) = (space_of(&shape), identity(&shape));
+        to.strides = contiguous(shape);
+        let (space, map) = (space_of(shape), identity(shape));
         let mut code = crate::lower::body::Code::default();
         let dtype = self.layout.node(id).ty.dtype;
-        let load = through(&place, &map, space.len());
+        let load = through(place, &map, space.len());
         let value = code.push(crate::loops::types::Inst::Load(load), dtype);
         let store = through(&to, &map, space.len());
         self.groups.add_map(label, space, code, value, store);
-        self.packed.insert((id, transposed), to.clone());
+        self.packed.insert(key, to.clone());
         Ok(to)
     }
 }
