@@ -100,6 +100,24 @@ impl Tensor {
         }
     }
 
+    /// The same values in another dtype: rounded once to a float, saturated to an integer (NaN gives 0),
+    /// non-zero to true. Integers go to other integers without passing through a float.
+    pub fn cast(&self, dtype: DType) -> Tensor {
+        match (self, dtype) {
+            _ if self.dtype() == dtype => self.clone(),
+            (Tensor::F64(a), DType::F32) => Tensor::F32(a.mapv(|x| x as f32)),
+            (Tensor::I32(a), DType::I64) => Tensor::I64(a.mapv(i64::from)),
+            (Tensor::I64(a), DType::I32) => {
+                Tensor::I32(a.mapv(|x| x.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32))
+            }
+            (Tensor::I64(a), DType::F32) => Tensor::F32(a.mapv(|x| x as f32)),
+            _ => {
+                let values = self.to_f64().iter().copied().collect();
+                Tensor::from_f64(dtype, self.shape(), values)
+            }
+        }
+    }
+
     /// The bytes as they lie in memory, row-major, little-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
