@@ -1,9 +1,12 @@
 //! `nn`: a small language for neural networks and its compiler.
+pub mod autodiff;
 pub mod check;
 pub mod diag;
+pub mod interp;
 pub mod ir;
 pub mod loops;
 pub mod lower;
+pub mod ops;
 pub mod prelude;
 pub mod rng;
 pub mod runtime;

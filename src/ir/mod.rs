@@ -6,6 +6,7 @@
 
 pub mod build;
 pub mod dim;
+pub mod expand;
 pub mod graph;
 pub mod op;
 pub mod parse;

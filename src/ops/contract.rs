@@ -1,0 +1,226 @@
+//! Products that sum over an axis, and looking elements up by index.
+
+use crate::ir::build::Builder;
+use crate::ir::dim::Dim;
+use crate::ir::graph::{NodeId, Type};
+use crate::ir::op::{
+    Adjoint, Class, EvalCx, Fault, InferCx, Kernel, OpDef, Param, ParamKind, TypeErrorKind, Vjp, VjpCx,
+};
+use crate::ops::build;
+use crate::ops::elementwise::in_range;
+use crate::ops::infer::{self, Inferred};
+use crate::ops::samples;
+use crate::ops::vjp;
+use crate::scalar::DType;
+use ndarray::{ArrayD, Dimension, Ix2, IxDyn};
+
+pub static TABLE: &[&OpDef] = &[&MATMUL, &TAKE, &ONE_HOT];
+
+pub static MATMUL: OpDef = OpDef {
+    name: "matmul",
+    symbol: Some("@"),
+    doc: "The matrix product: rows of the first with columns of the second.",
+    class: Class::Contraction,
+    arity: 2,
+    params: &[Param { name: "ta", kind: ParamKind::Hidden }, Param { name: "tb", kind: ParamKind::Hidden }],
+    infer: product,
+    vjp: Vjp::Rule(|b, c| {
+        let x = plain(b, c, 0);
+        let y = plain(b, c, 1);
+        vjp::each(b, c, |b, c, i| {
+            // A mask says nothing about a sum of products, so it ends here.
+            let value = if i == 0 {
+                let t = build::matrix_transpose(b, y);
+                build::matmul(b, c.adjoint, t)
+            } else {
+                let t = build::matrix_transpose(b, x);
+                build::matmul(b, t, c.adjoint)
+            };
+            let value = if c.attrs.flag(FLAGS[i]) { build::matrix_transpose(b, value) } else { value };
+            Adjoint::Value(value)
+        })
+    }),
+    why: &["d(a @ b)/da multiplies by b.T from the right", "d(a @ b)/db multiplies by a.T from the left"],
+    eval: |c| {
+        let side = |i: usize| {
+            let m = c.operands[i].view().into_dimensionality::<Ix2>().expect("the type rule wants matrices");
+            if c.attrs.flag(FLAGS[i]) { m.reversed_axes() } else { m }
+        };
+        let (x, y) = (side(0), side(1));
+        let mut out = ndarray::Array2::<f64>::zeros((x.nrows(), y.ncols()));
+        for (i, row) in x.rows().into_iter().enumerate() {
+            for (j, column) in y.columns().into_iter().enumerate() {
+                out[[i, j]] = row.iter().zip(column).map(|(a, b)| a * b).sum();
+            }
+        }
+        Ok(out.into_dyn())
+    },
+    kernel: Kernel::Contract,
+    samples: samples::matmuls,
+};
+
+const FLAGS: [&str; 2] = ["ta", "tb"];
+
+/// Operand `i` as it enters the product, transposed if it is stored so.
+fn plain(b: &mut Builder, c: &VjpCx<'_>, i: usize) -> NodeId {
+    // Needed by the other operand's rule only.
+    if c.attrs.flag(FLAGS[i]) && c.needs[1 - i] {
+        return build::matrix_transpose(b, c.operands[i]);
+    }
+    c.operands[i]
+}
+
+fn product(c: &InferCx<'_>) -> Inferred {
+    let (x, y) = (c.operands[0], c.operands[1]);
+    infer::need_float(c, 0)?;
+    infer::need_float(c, 1)?;
+    if x.dtype != y.dtype {
+        let e = infer::error(TypeErrorKind::DType, format!("`@` of {x} and {y}: the dtypes differ"));
+        return Err(infer::fix(infer::at(e, 1), format!("convert one of them: `cast(…, {})`", x.dtype)));
+    }
+    for (i, t) in [x, y].into_iter().enumerate() {
+        if t.rank() == 2 {
+            continue;
+        }
+        let e = infer::error(
+            TypeErrorKind::Shape,
+            format!("`@` multiplies two matrices; the {} operand is {t}", ["left", "right"][i]),
+        );
+        let hint = match (t.rank(), i) {
+            (0, _) => "a number times a matrix is `*`".to_string(),
+            (1, 0) => "as one row: `x[None, :]`".to_string(),
+            (1, _) => "as one column: `x[:, None]`".to_string(),
+            _ => "`reshape` it to two dimensions".to_string(),
+        };
+        return Err(infer::fix(infer::at(e, i), hint));
+    }
+    let (m, k) = oriented(x, c.attrs.flag("ta"));
+    let (l, n) = oriented(y, c.attrs.flag("tb"));
+    if k != l {
+        let mut e = infer::error(
+            TypeErrorKind::Shape,
+            format!("`@` of {x} and {y}: the inner dimensions {k} and {l} differ"),
+        );
+        e.notes.push("the columns of the left operand meet the rows of the right one".into());
+        // A transpose that would make it fit is the likeliest slip.
+        if k == n {
+            e.fix = Some("transpose the right operand: `… @ y.T`".into());
+        } else if m == l {
+            e.fix = Some("transpose the left operand: `x.T @ …`".into());
+        }
+        return Err(infer::at(e, 1));
+    }
+    Ok(Type::new(x.dtype, vec![m.clone(), n.clone()]))
+}
+
+/// Rows and columns as they enter the product.
+fn oriented(t: &Type, transposed: bool) -> (&Dim, &Dim) {
+    if transposed { (&t.shape[1], &t.shape[0]) } else { (&t.shape[0], &t.shape[1]) }
+}
+
+pub static TAKE: OpDef = OpDef {
+    name: "take",
+    symbol: None,
+    doc: "The elements of the first operand at the indices in the second, along an axis; an index out of range \
+          stops the run.",
+    class: Class::Movement,
+    arity: 2,
+    params: &[Param { name: "axis", kind: ParamKind::Axis(0) }],
+    infer: |c| {
+        infer::need_index(c, 1)?;
+        let axis = infer::one_axis(c)?;
+        let t = c.operands[0];
+        let mut shape = t.shape[..axis].to_vec();
+        shape.extend_from_slice(&c.operands[1].shape);
+        shape.extend_from_slice(&t.shape[axis + 1..]);
+        infer::countable(c, &shape)?;
+        Ok(Type::new(t.dtype, shape))
+    },
+    vjp: Vjp::Rule(|b, c| vjp::each(b, c, |b, c, i| if i == 0 { taken(b, c) } else { Adjoint::None })),
+    why: &["each element gets the sum of the gradients of the places it was taken to", ""],
+    eval: take,
+    kernel: Kernel::Gather,
+    samples: samples::takes,
+};
+
+fn take(c: &EvalCx<'_>) -> Result<ArrayD<f64>, Fault> {
+    let axis = c.attrs.int("axis").unwrap_or(0) as usize;
+    let (x, indices) = (c.operands[0], c.operands[1]);
+    in_range(indices.iter(), x.shape()[axis] as i64)?;
+    let k = indices.ndim();
+    Ok(ArrayD::from_shape_fn(IxDyn(c.shape), |at| {
+        let at = at.as_array_view().to_vec();
+        let mut from = at[..axis].to_vec();
+        from.push(indices[IxDyn(&at[axis..axis + k])] as usize);
+        from.extend_from_slice(&at[axis + k..]);
+        x[IxDyn(&from)]
+    }))
+}
+
+/// `one_hot(indices).T @ adjoint`, as matrices: [n, places] @ [places, rest].
+fn taken(b: &mut Builder, c: &VjpCx<'_>) -> Adjoint {
+    let axis = c.attrs.int("axis").unwrap_or(0) as usize;
+    let x = b.ty(c.operands[0]).clone();
+    let index = b.ty(c.operands[1]).clone();
+    let (rank, k) = (b.ty(c.adjoint).rank(), index.rank());
+    let count = |dims: &[Dim]| infer::elements(dims).expect("the result's elements were counted");
+    // The indices' axes first, then what was before and after them.
+    let order: Vec<usize> = (axis..axis + k).chain(0..axis).chain(axis + k..rank).collect();
+    let rest: Vec<Dim> = [&x.shape[..axis], &x.shape[axis + 1..]].concat();
+    let places = count(&index.shape);
+    let adjoint = build::transpose(b, c.adjoint, &order);
+    let adjoint = build::reshape(b, adjoint, &[places.clone(), count(&rest)]);
+    let n = x.shape[axis].clone();
+    let hot = build::one_hot(b, c.operands[1], &n, x.dtype);
+    let hot = build::reshape(b, hot, &[places, n.clone()]);
+    let hot = build::matrix_transpose(b, hot);
+    let value = build::matmul(b, hot, adjoint);
+    let mut shape = vec![n];
+    shape.extend(rest);
+    let value = build::reshape(b, value, &shape);
+    // Axis 0 back to where it was.
+    let back: Vec<usize> = (1..=axis).chain([0]).chain(axis + 1..shape.len()).collect();
+    Adjoint::Value(build::transpose(b, value, &back))
+}
+
+pub static ONE_HOT: OpDef = OpDef {
+    name: "one_hot",
+    symbol: None,
+    doc: "1 at the index along a new last axis of size n, 0 elsewhere; an index out of range stops the run.",
+    class: Class::Contraction,
+    arity: 1,
+    params: &[Param { name: "n", kind: ParamKind::Dim }, Param { name: "dtype", kind: ParamKind::Hidden }],
+    infer: |c| {
+        infer::need_index(c, 0)?;
+        let mut shape = c.operands[0].shape.clone();
+        shape.push(infer::one_dim(c, "n")?.clone());
+        infer::countable(c, &shape)?;
+        Ok(Type::new(c.attrs.dtype("dtype").unwrap_or(DType::F32), shape))
+    },
+    vjp: Vjp::Never("an index does not vary smoothly"),
+    why: &[],
+    eval: |c| {
+        let k = c.operands[0].ndim();
+        in_range(c.operands[0].iter(), c.shape[k] as i64)?;
+        Ok(ArrayD::from_shape_fn(IxDyn(c.shape), |at| {
+            let at = at.as_array_view().to_vec();
+            f64::from(u8::from(c.operands[0][IxDyn(&at[..k])] as usize == at[k]))
+        }))
+    },
+    kernel: Kernel::Expand(|b, x, attrs| {
+        let n = attrs.dims("n")[0].clone();
+        let dtype = attrs.dtype("dtype").unwrap_or(DType::F32);
+        let index = build::check_index(b, x[0], &n);
+        let index = build::cast(b, index, DType::I64);
+        let mut shape = b.ty(index).shape.clone();
+        let mut column = shape.clone();
+        column.push(Dim::constant(1));
+        shape.push(n);
+        let index = build::reshape(b, index, &column);
+        let index = build::broadcast_to(b, index, &shape);
+        let position = build::iota(b, &shape, shape.len() - 1);
+        let hit = build::eq(b, index, position);
+        build::cast(b, hit, dtype)
+    }),
+    samples: samples::one_hots,
+};
