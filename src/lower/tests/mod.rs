@@ -1,5 +1,6 @@
 //! Lowering, run by the loop interpreter and compared with numbers worked out by hand.
 
+mod random;
 mod speed;
 mod toy;
 mod updates;
@@ -8,9 +9,9 @@ mod views;
 use crate::ir::build::Builder;
 use crate::ir::dim::{Dim, Sizes};
 use crate::ir::graph::{Function, NodeId};
-use crate::loops::eval;
 use crate::loops::memory::{Region, scratch_bytes};
 use crate::loops::types::{Frame, Place, Program, Work};
+use crate::loops::{eval, print, verify};
 use crate::lower::{Fusion, Target, lower_function};
 use crate::scalar::DType;
 use crate::tensor::Tensor;
@@ -92,6 +93,14 @@ impl Case {
         lower_function(&self.function(), &self.target(rows, fusion)).expect("a well-formed graph")
     }
 
+    fn verified(&self, rows: Option<i64>, fusion: Fusion, some_rows: i64) -> Program {
+        let program = self.lower(rows, fusion);
+        if let Err(errors) = verify::verify(&program, some_rows) {
+            panic!("{}\n{}", errors.join("\n"), print::print(&program));
+        }
+        program
+    }
+
     /// One step of a program. Scratch starts as NaN, so that a read before a write shows.
     pub fn run(&self, program: &Program, rows: i64) -> Left {
         let target = self.target(program.rows, Fusion::Full);
@@ -142,9 +151,9 @@ impl Case {
 
     /// Runs the case in every way; all must leave the same bits.
     pub fn check(&self, rows: i64) -> Left {
-        let left = self.run(&self.lower(Some(rows), Fusion::None), rows);
+        let left = self.run(&self.verified(Some(rows), Fusion::None, rows), rows);
         for (rows_given, fusion) in [(Some(rows), Fusion::Full), (None, Fusion::None), (None, Fusion::Full)] {
-            let program = self.lower(rows_given, fusion);
+            let program = self.verified(rows_given, fusion, rows);
             let other = self.run(&program, rows);
             for (a, b) in left.iter().zip(&other) {
                 assert_eq!(a.0, b.0);
@@ -152,8 +161,9 @@ impl Case {
                 assert_eq!(
                     a.1.to_bytes(),
                     b.1.to_bytes(),
-                    "{} with rows {rows_given:?}, {fusion:?}:\n{program:#?}",
-                    a.0
+                    "{} with rows {rows_given:?}, {fusion:?}:\n{}",
+                    a.0,
+                    print::print(&program)
                 );
             }
         }
