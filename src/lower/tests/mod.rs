@@ -1,5 +1,6 @@
 //! Lowering, run by the loop interpreter and compared with numbers worked out by hand.
 
+mod lesson;
 mod random;
 mod speed;
 mod toy;

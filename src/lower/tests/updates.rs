@@ -159,3 +159,40 @@ fn adam_is_one_sweep_over_each_variable() {
     assert_eq!(program.scratch.as_const(), Some(0), "all in place");
     assert_eq!(stores(&program).len(), 3);
 }
+
+#[test]
+fn a_new_value_does_not_join_a_kernel_before_the_last_reader() {
+    let mut case = Case::new();
+    let n = 100;
+    let w = case.variable("w", &[n], 1.0);
+    let b = &mut case.b;
+    let e = toy::exp(b, w);
+    let s = toy::sum(b, w, &[0]);
+    let new = toy::scale(b, w, 3.0);
+    case.update(w, new);
+    case.result("e", e);
+    case.result("s", s);
+    case.check(1);
+    let program = case.lower(Some(1), Fusion::Full);
+    assert_eq!(counts(&program), (2, 1, 0));
+    assert_eq!(stores(&program), [(2, 0)], "in place, and last");
+}
+
+#[test]
+fn a_value_handed_on_in_a_register_is_not_stored() {
+    let mut case = Case::new();
+    let n = 100;
+    let v = case.variable("v", &[n], 0.5);
+    let w = case.variable("w", &[n], 1.0);
+    let b = &mut case.b;
+    let e = toy::exp(b, w);
+    let v2 = toy::add(b, v, e);
+    let w2 = toy::mul(b, w, e);
+    case.update(v, v2);
+    case.update(w, w2);
+    case.check(1);
+    let program = case.lower(Some(1), Fusion::Full);
+    assert_eq!(counts(&program), (1, 0, 0));
+    assert_eq!(program.scratch.as_const(), Some(0));
+    assert_eq!(program.buffers.len(), 2);
+}
