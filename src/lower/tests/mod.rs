@@ -104,6 +104,9 @@ impl Case {
 
     /// One step of a program. Scratch starts as NaN, so that a read before a write shows.
     pub fn run(&self, program: &Program, rows: i64) -> Left {
+        if let Err(errors) = crate::loops::verify::verify(program, rows) {
+            panic!("{}\n{}", errors.join("\n"), crate::loops::print::print(program));
+        }
         let target = self.target(program.rows, Fusion::Full);
         let bytes = self.variables.iter().map(|(n, v)| target.persistent[n] as usize + v.to_bytes().len());
         let mut persistent = Region::zeroed(bytes.max().unwrap_or(0)).expect("a little memory");
