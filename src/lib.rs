@@ -7,6 +7,7 @@ pub mod ir;
 pub mod loops;
 pub mod lower;
 pub mod ops;
+pub mod opt;
 pub mod prelude;
 pub mod rng;
 pub mod runtime;

@@ -4,8 +4,8 @@
 
 use crate::ir::graph::{Attrs, Function, Graph, NodeId, Type};
 use crate::ir::op::OpDef;
-use crate::opt::Rewritten;
 use crate::ops::elementwise::{ADD, EQ, LOGICAL_AND, LOGICAL_OR, MUL, NE};
+use crate::opt::Rewritten;
 use std::collections::HashMap;
 
 /// Ops that give the same bits for swapped operands. Not the extremes: between 0 and -0 the first wins.

@@ -2,25 +2,15 @@
 //! means in compiled code, not an optimization.
 
 use crate::ir::build::Builder;
+use crate::ir::expand::expand;
 use crate::ir::graph::{Function, NodeId};
 use crate::ir::op::Kernel;
-use crate::opt::Rewritten;
-use crate::opt::pattern::{Class, Rule, is, operands, rewrite};
 use crate::ops::build;
 use crate::ops::elementwise::POW;
+use crate::opt::Rewritten;
+use crate::opt::pattern::{Class, Rule, is, operands, rewrite};
 
-pub static RULES: [Rule; 3] = [
-    Rule {
-        name: "expand",
-        equation: "mean(x) = sum(x) / n, stop_gradient(x) = x, … : the op's own definition",
-        class: Class::Exact,
-        apply: |b, id| {
-            let node = b.graph.node(id);
-            let Kernel::Expand(write) = node.op.kernel else { return None };
-            let (operands, attrs) = (node.operands.clone(), node.attrs.clone());
-            Some(write(b, &operands, &attrs))
-        },
-    },
+pub static RULES: [Rule; 2] = [
     Rule {
         name: "square",
         equation: "x ** 2 = x * x",
@@ -50,5 +40,10 @@ fn power(b: &Builder, id: NodeId, exponent: f64) -> Option<NodeId> {
 }
 
 pub fn run(function: Function) -> Rewritten {
-    rewrite(function, &RULES.each_ref())
+    let derived = function.graph.nodes.iter().filter(|n| matches!(n.op.kernel, Kernel::Expand(_))).count();
+    let mut rewritten = rewrite(expand(function), &RULES.each_ref());
+    if derived > 0 {
+        rewritten.counts.insert(0, ("derived", derived as u32));
+    }
+    rewritten
 }

@@ -2,10 +2,10 @@
 
 use crate::ir::build::Builder;
 use crate::ir::graph::NodeId;
-use crate::opt::pattern::{Class, Rule, beside, is, is_float, known, operands};
-use crate::opt::{rules, transpose};
 use crate::ops::build;
 use crate::ops::elementwise::{ADD, DIV, EXP, LOG, MUL, SUB};
+use crate::opt::pattern::{Class, Rule, beside, is, is_float, known, operands};
+use crate::opt::{rules, transpose};
 use crate::scalar::Literal;
 
 /// The rows of the pass `fast`: its own, and the exact ones, for which they make room.

@@ -6,9 +6,9 @@ use crate::ir::dim::Dim;
 use crate::ir::graph::{Attrs, Graph, NodeId};
 use crate::ir::op::{Class as OpClass, Kernel, MapBuilder};
 use crate::loops::eval;
-use crate::opt::pattern::{Class, Rule, operands};
 use crate::ops::build;
 use crate::ops::movement::BROADCAST;
+use crate::opt::pattern::{Class, Rule, operands};
 use crate::scalar::{Bin, Cmp, DType, Literal, Un, V};
 use crate::tensor::Tensor;
 

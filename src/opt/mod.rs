@@ -111,12 +111,7 @@ pub static PASSES: [Pass; 7] = [
         level: Level::FastMath,
         run: |f| pattern::rewrite(f, &fast::rules()),
     },
-    Pass {
-        name: "cse",
-        about: "Computes equal nodes once.",
-        level: Level::One,
-        run: cse::run,
-    },
+    Pass { name: "cse", about: "Computes equal nodes once.", level: Level::One, run: cse::run },
 ];
 
 /// Every rewrite rule there is, for the tests and for the documentation.
@@ -192,8 +187,11 @@ pub fn table(reports: &[Report]) -> String {
     let rows: Vec<[String; 3]> = reports
         .iter()
         .map(|r| {
-            let counts: Vec<String> =
-                r.counts.iter().map(|(rule, n)| if *n == 1 { rule.to_string() } else { format!("{rule} ×{n}") }).collect();
+            let counts: Vec<String> = r
+                .counts
+                .iter()
+                .map(|(rule, n)| if *n == 1 { rule.to_string() } else { format!("{rule} ×{n}") })
+                .collect();
             [r.pass.to_string(), format!("{} → {}", r.before, r.after), counts.join(", ")]
         })
         .collect();

@@ -3,9 +3,9 @@
 use crate::ir::build::Builder;
 use crate::ir::graph::{Function, Graph, NodeId};
 use crate::ir::op::OpDef;
+use crate::ops::movement::BROADCAST;
 use crate::opt::Rewritten;
 use crate::opt::dce;
-use crate::ops::movement::BROADCAST;
 use crate::scalar::Literal;
 
 /// A named equation, read from left to right.

@@ -3,8 +3,8 @@
 use crate::ir::dim::{Dim, Sizes};
 use crate::ir::graph::{Attr, Function, Graph, Node, NodeId};
 use crate::ir::op::{Class, SliceStep};
-use crate::opt::{expand, fold};
 use crate::ops::build;
+use crate::opt::{expand, fold};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,7 +24,9 @@ pub fn specialize(function: Function, sizes: &Sizes) -> Function {
         for (_, attr) in &mut node.attrs.0 {
             match attr {
                 Attr::Dims(dims) => dims.iter_mut().for_each(|d| put_in(d, &by)),
-                Attr::Slice(steps) => steps.iter_mut().for_each(|s: &mut SliceStep| put_in(&mut s.start, &by)),
+                Attr::Slice(steps) => {
+                    steps.iter_mut().for_each(|s: &mut SliceStep| put_in(&mut s.start, &by))
+                }
                 _ => {}
             }
         }

@@ -3,9 +3,9 @@
 
 use crate::ir::build::Builder;
 use crate::ir::graph::{Attr, Attrs, NodeId};
-use crate::opt::pattern::{Class, Rule, operands};
 use crate::ops::contract::MATMUL;
 use crate::ops::movement::TRANSPOSE;
+use crate::opt::pattern::{Class, Rule, operands};
 
 pub static RULES: [Rule; 2] = [
     Rule {
@@ -31,9 +31,9 @@ fn absorb(b: &mut Builder, id: NodeId, which: usize, flag: &'static str) -> Opti
     pair[which] = inner;
     let flags = &b.graph.node(id).attrs;
     // Both flags in a fixed order, so that equal products look equal.
-    let attrs = ["ta", "tb"].into_iter().fold(Attrs::none(), |attrs, name| {
-        attrs.with(name, Attr::Bool(flags.flag(name) != (name == flag)))
-    });
+    let attrs = ["ta", "tb"]
+        .into_iter()
+        .fold(Attrs::none(), |attrs, name| attrs.with(name, Attr::Bool(flags.flag(name) != (name == flag))));
     Some(b.emit(&MATMUL, &pair, attrs))
 }
 

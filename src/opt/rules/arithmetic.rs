@@ -2,9 +2,9 @@
 
 use crate::ir::build::Builder;
 use crate::ir::graph::{Graph, NodeId};
-use crate::opt::pattern::{Class, Rule, beside, is, is_float, known, operands};
 use crate::ops::build;
 use crate::ops::elementwise::{ABS, ADD, DIV, MAXIMUM, MINIMUM, MUL, NEG, POW, SUB};
+use crate::opt::pattern::{Class, Rule, beside, is, is_float, known, operands};
 use crate::scalar::Literal;
 
 pub static RULES: [Rule; 18] = [

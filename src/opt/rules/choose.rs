@@ -2,9 +2,9 @@
 
 use crate::ir::build::Builder;
 use crate::ir::graph::NodeId;
-use crate::opt::pattern::{Class, Rule, beside, known, operands};
 use crate::ops::build;
 use crate::ops::elementwise::{CAST, LOGICAL_AND, LOGICAL_NOT, LOGICAL_OR, WHERE};
+use crate::opt::pattern::{Class, Rule, beside, known, operands};
 use crate::scalar::{DType, Literal};
 
 pub static RULES: [Rule; 13] = [
