@@ -1,6 +1,7 @@
 //! `nn`: a small language for neural networks and its compiler.
 pub mod autodiff;
 pub mod check;
+pub mod codegen;
 pub mod diag;
 pub mod interp;
 pub mod ir;

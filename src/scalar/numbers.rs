@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn edges_are_right() {
-        let mut un = |op, x: f32| math::un(&mut F32, op, x);
+        let un = |op, x: f32| math::un(&mut F32, op, x);
         assert_eq!(un(Un::Exp, f32::NEG_INFINITY), 0.0);
         assert_eq!(un(Un::Exp, f32::INFINITY), f32::INFINITY);
         assert!(un(Un::Exp, f32::NAN).is_nan());

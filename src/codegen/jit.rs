@@ -1,0 +1,107 @@
+//! From a finished function to executable memory, or to a listing.
+
+use crate::codegen::executable::Executable;
+use crate::codegen::steps;
+use crate::codegen::symbols::Symbol;
+use crate::codegen::{CodegenError, Options, Stage};
+use crate::loops::types::Program;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::Function;
+use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::{CodegenError as Refusal, Context};
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{Linkage, Module, default_libcall_names};
+
+/// Settings of every function: no rewriting, because common subexpressions and invariants were dealt
+/// with before and `speed` moves multiply-adds to where they hurt; the allocator that searches longest.
+fn flags() -> Result<settings::Flags, CodegenError> {
+    let mut builder = settings::builder();
+    for (name, value) in [
+        ("opt_level", "none"),
+        ("regalloc_algorithm", "backtracking"),
+        ("enable_verifier", "true"),
+        ("use_colocated_libcalls", "false"),
+        ("is_pic", "false"),
+        // A frame may exceed a page; touch its pages without a call.
+        ("enable_probestack", "true"),
+        ("probestack_strategy", "inline"),
+        ("unwind_info", "false"),
+    ] {
+        builder.set(name, value).map_err(machine)?;
+    }
+    Ok(settings::Flags::new(builder))
+}
+
+fn machine(reason: impl std::fmt::Display) -> CodegenError {
+    CodegenError::Machine(reason.to_string())
+}
+
+fn host() -> Result<OwnedTargetIsa, CodegenError> {
+    cranelift_native::builder().map_err(machine)?.finish(flags()?).map_err(machine)
+}
+
+fn haswell() -> Result<OwnedTargetIsa, CodegenError> {
+    let mut builder = isa::lookup_by_name("x86_64-unknown-linux-gnu").map_err(machine)?;
+    builder.enable("haswell").map_err(machine)?;
+    builder.finish(flags()?).map_err(machine)
+}
+
+/// Fused multiply-add must be an instruction: Cranelift would else call a function per lane.
+fn check_fma(isa: &dyn TargetIsa) -> Result<(), CodegenError> {
+    let has = |name: &str| isa.isa_flags().iter().any(|f| f.name == name && f.as_bool() == Some(true));
+    if isa.name() != "x64" || (has("has_avx") && has("has_fma")) {
+        return Ok(());
+    }
+    Err(CodegenError::Machine("it lacks AVX or FMA".to_string()))
+}
+
+fn refused(program: &Program, refusal: &Refusal) -> CodegenError {
+    CodegenError::Refused { program: program.name.clone(), reason: refusal.to_string() }
+}
+
+fn function(program: &Program, options: &Options, isa: &dyn TargetIsa) -> Result<Function, CodegenError> {
+    check_fma(isa)?;
+    Ok(steps::function(program, options, isa))
+}
+
+pub(super) fn compile(program: &Program, options: &Options) -> Result<Executable, CodegenError> {
+    let isa = host()?;
+    let function = function(program, options, &*isa)?;
+    let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
+    for symbol in Symbol::all() {
+        builder.symbol(symbol.name(), symbol.address());
+    }
+    let mut module = JITModule::new(builder);
+    let broken = |e: cranelift_module::ModuleError| CodegenError::Refused {
+        program: program.name.clone(),
+        reason: match e {
+            cranelift_module::ModuleError::Compilation(c) => format!("{c:?}"),
+            other => other.to_string(),
+        },
+    };
+    // Declared in the order of the list, so that a symbol's number is its number in the module.
+    for symbol in Symbol::all() {
+        let signature = symbol.signature(module.target_config().default_call_conv);
+        module.declare_function(symbol.name(), Linkage::Import, &signature).map_err(broken)?;
+    }
+    let id = module.declare_anonymous_function(&function.signature).map_err(broken)?;
+    let mut context = Context::for_function(function);
+    module.define_function(id, &mut context).map_err(broken)?;
+    let size = context.compiled_code().map_or(0, |code| code.code_info().total_size as usize);
+    module.finalize_definitions().map_err(|e| CodegenError::Memory(e.to_string()))?;
+    Ok(Executable::new(module, id, size))
+}
+
+pub(super) fn text(program: &Program, options: &Options, stage: Stage) -> Result<String, CodegenError> {
+    let isa = haswell()?;
+    let function = function(program, options, &*isa)?;
+    if stage == Stage::Clif {
+        return Ok(function.display().to_string());
+    }
+    let mut context = Context::for_function(function);
+    context.set_disasm(true);
+    let compiled =
+        context.compile(&*isa, &mut ControlPlane::default()).map_err(|e| refused(program, &e.inner))?;
+    Ok(compiled.vcode.clone().unwrap_or_default())
+}

@@ -1,0 +1,93 @@
+//! Loop IR to machine code, by Cranelift: one function for a whole training loop.
+//!
+//! It never knows ops, gradients or the graph; what an instruction means comes from [`crate::scalar`],
+//! the order of operations from [`crate::loops::types`], and both are followed bit for bit.
+//!
+//! In reading order: `steps` writes the loop over batches, `walk` the loops over a kernel's space, `body`
+//! the per-element code through `quad` (one or four lanes) and `ints`; `map`, `reduce`, `fold` and
+//! `contract` are the kinds of kernels; `tiny` keeps a small net wholly in registers. `clif` holds sizes,
+//! addresses and control flow; `jit` and `executable` turn the function into code that can be called.
+
+mod body;
+mod clif;
+mod contract;
+mod executable;
+mod fold;
+mod ints;
+mod jit;
+mod map;
+mod quad;
+mod reduce;
+mod steps;
+mod symbols;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use executable::Executable;
+
+use crate::loops::types::Program;
+use std::fmt;
+
+/// Which shapes of code may be used. All give the same bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Shape {
+    /// Whatever suits the program.
+    #[default]
+    Auto,
+    /// Loops over memory, never a whole net in registers.
+    Loops,
+    /// One element at a time: the simplest code, for comparison.
+    Scalar,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Options {
+    pub shape: Shape,
+}
+
+/// What [`text`] shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// Cranelift's intermediate form.
+    Clif,
+    /// Machine instructions.
+    Asm,
+}
+
+/// Why there is no machine code. Always a bug of ours or a machine we do not know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CodegenError {
+    /// Cranelift knows no code for this machine, or it lacks an instruction that we need.
+    Machine(String),
+    /// Cranelift refused the function of the program; the text says why.
+    Refused { program: String, reason: String },
+    /// No executable memory.
+    Memory(String),
+}
+
+impl fmt::Display for CodegenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CodegenError::Machine(reason) => write!(f, "no machine code for this machine: {reason}"),
+            CodegenError::Refused { program, reason } => {
+                write!(f, "the code generator refused `{program}`: {reason}")
+            }
+            CodegenError::Memory(reason) => write!(f, "no executable memory: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for CodegenError {}
+
+/// Machine code of `program` for the machine that this runs on.
+pub fn compile(program: &Program, options: &Options) -> Result<Executable, CodegenError> {
+    jit::compile(program, options)
+}
+
+/// A listing for people and snapshots: always for one fixed kind of machine (x86-64, Haswell), so that it
+/// is the same everywhere.
+pub fn text(program: &Program, options: &Options, stage: Stage) -> Result<String, CodegenError> {
+    jit::text(program, options, stage)
+}

@@ -1,0 +1,239 @@
+//! The function of a program: reads the frame, runs every kernel in every step, says how far it came.
+//!
+//! It never knows what a kernel computes.
+
+use crate::codegen::clif::{Emit, Home, Place, Size};
+use crate::codegen::{Options, Shape, contract, map, reduce, walk};
+use crate::loops::types::{Extent, Frame, Kernel, Place as Region, Program, Stop, Work};
+use crate::scalar::DType;
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
+use cranelift_codegen::ir::{
+    AbiParam, Block, Function, InstBuilder, MemFlagsData, Signature, UserFuncName, Value, types,
+};
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use std::mem::offset_of;
+
+/// `fn(*mut Frame)` in the host's C convention.
+fn signature(isa: &dyn TargetIsa) -> Signature {
+    let mut signature = Signature::new(isa.default_call_conv());
+    signature.params.push(AbiParam::new(types::I64));
+    signature
+}
+
+/// What stays the same during a call.
+pub(super) struct Call {
+    pub frame: Value,
+    persistent: Value,
+    scratch: Value,
+    constants: Value,
+    columns: Vec<Value>,
+    pub rows: Value,
+    first_step: Value,
+    steps_per_epoch: Value,
+    /// Takes the number of completed steps and the reason.
+    exit: Block,
+}
+
+/// A field of the frame.
+pub(super) fn field(e: &mut Emit<'_>, frame: Value, offset: usize) -> Value {
+    e.b.ins().load(types::I64, MemFlagsData::trusted(), frame, offset as i32)
+}
+
+fn set_field(e: &mut Emit<'_>, frame: Value, offset: usize, value: Value) {
+    e.b.ins().store(MemFlagsData::trusted(), value, frame, offset as i32);
+}
+
+/// The function of `program`, not yet compiled.
+pub(super) fn function(program: &Program, options: &Options, isa: &dyn TargetIsa) -> Function {
+    let mut function = Function::with_name_signature(UserFuncName::default(), signature(isa));
+    let mut context = FunctionBuilderContext::new();
+    let mut b = FunctionBuilder::new(&mut function, &mut context);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    let frame = b.block_params(entry)[0];
+    let (fault, exit) = (b.create_block(), b.create_block());
+    let mut e = Emit::new(b, program, isa.name() == "x64", fault);
+    let call = enter(&mut e, frame, exit);
+    run(&mut e, &call, options.shape);
+    leave(&mut e, &call);
+    let Emit { mut b, .. } = e;
+    b.seal_all_blocks();
+    b.finalize(isa.frontend_config());
+    function
+}
+
+fn enter(e: &mut Emit<'_>, frame: Value, exit: Block) -> Call {
+    let program = e.program;
+    let persistent = field(e, frame, offset_of!(Frame, persistent));
+    let scratch = field(e, frame, offset_of!(Frame, scratch));
+    let constants = field(e, frame, offset_of!(Frame, constants));
+    let table = field(e, frame, offset_of!(Frame, columns));
+    let columns = (0..program.columns.len()).map(|i| field(e, table, i * 8)).collect();
+    let rows = match program.rows {
+        Some(n) => e.iconst(n),
+        None => field(e, frame, offset_of!(Frame, rows)),
+    };
+    let first_step = field(e, frame, offset_of!(Frame, step));
+    let steps_per_epoch = field(e, frame, offset_of!(Frame, steps_per_epoch));
+    let mut extents: Vec<Extent> = program.kernels.iter().flat_map(walk::extents).collect();
+    for buffer in &program.buffers {
+        if let Region::Scratch(offset) = &buffer.place {
+            extents.push(offset.clone());
+        }
+    }
+    e.define_sizes(rows, extents.iter());
+    Call { frame, persistent, scratch, constants, columns, rows, first_step, steps_per_epoch, exit }
+}
+
+/// The loop over steps.
+fn run(e: &mut Emit<'_>, call: &Call, shape: Shape) {
+    let steps = field(e, call.frame, offset_of!(Frame, steps));
+    let first = field(e, call.frame, offset_of!(Frame, first_row));
+    let end = field(e, call.frame, offset_of!(Frame, end_row));
+    let wrap = field(e, call.frame, offset_of!(Frame, wrap_rows));
+    let (header, inside) = (e.b.create_block(), e.b.create_block());
+    let i = e.b.append_block_param(header, types::I64);
+    let row = e.b.append_block_param(header, types::I64);
+    let zero = e.iconst(0);
+    e.go(header, &[zero, first]);
+    e.b.switch_to_block(header);
+    let more = e.b.ins().icmp(IntCC::SignedLessThan, i, steps);
+    let done = e.iconst(Stop::Done as i64);
+    e.b.ins().brif(more, inside, &[], call.exit, &[i.into(), done.into()]);
+    e.b.switch_to_block(inside);
+    // A fault names how many steps were completed: keep the count where it can be read.
+    set_field(e, call.frame, offset_of!(Frame, completed), i);
+    e.homes = homes(e, call, i, row);
+    let program = e.program;
+    for (number, kernel) in program.kernels.iter().enumerate() {
+        e.begin_kernel(number);
+        self::kernel(e, kernel, shape);
+    }
+    let next = e.b.ins().iadd_imm_s(i, 1);
+    guard(e, call, next);
+    let row = next_row(e, call, row, end, wrap);
+    e.go(header, &[next, row]);
+}
+
+/// The first row of the next batch.
+pub(super) fn next_row(e: &mut Emit<'_>, call: &Call, row: Value, end: Value, wrap: Value) -> Value {
+    let row = match e.program.rows {
+        Some(n) => e.b.ins().iadd_imm_s(row, n),
+        None => e.b.ins().iadd(row, call.rows),
+    };
+    let over = e.b.ins().icmp(IntCC::SignedGreaterThanOrEqual, row, end);
+    let back = e.b.ins().isub(row, wrap);
+    e.b.ins().select(over, back, row)
+}
+
+fn kernel(e: &mut Emit<'_>, kernel: &Kernel, shape: Shape) {
+    match &kernel.work {
+        Work::Map { body, stores } => map::map(e, kernel, body, stores, shape),
+        Work::Reduce { body, value, combine, out, partials, .. } => {
+            let r = reduce::Reduce { body, value: *value, combine: *combine, out, partials: *partials };
+            reduce::reduce(e, kernel, &r, shape);
+        }
+        Work::ArgReduce { body, value, extreme, out, .. } => {
+            reduce::arg_reduce(e, kernel, body, *value, *extreme, out);
+        }
+        Work::Contract { a, b, out, .. } => contract::contract(e, kernel, a, b, out, shape),
+    }
+}
+
+/// Where every buffer is in this step.
+fn homes(e: &mut Emit<'_>, call: &Call, i: Value, row: Value) -> Vec<Home> {
+    let program = e.program;
+    let uses = |place: &Region| program.buffers.iter().any(|b| b.place == *place);
+    let mut step = call.first_step;
+    let mut epoch = call.first_step;
+    if uses(&Region::Step) || uses(&Region::Epoch) {
+        step = e.b.ins().iadd(call.first_step, i);
+    }
+    if uses(&Region::Epoch) {
+        let one = e.iconst(1);
+        let per = e.b.ins().smax(call.steps_per_epoch, one);
+        epoch = e.b.ins().sdiv(step, per);
+    }
+    let columns: Vec<Value> = program
+        .columns
+        .iter()
+        .zip(&call.columns)
+        .map(|(column, &base)| {
+            let elements = if column.transposed.is_some() { 1 } else { column.row_elements };
+            let place = Place { base, disp: 0 };
+            let moved = e.advance(place, Size::Var(row), Size::Const(elements), column.dtype.bytes());
+            moved.base
+        })
+        .collect();
+    program
+        .buffers
+        .iter()
+        .map(|buffer| {
+            let place = match &buffer.place {
+                Region::Column(c) => Place { base: columns[*c as usize], disp: 0 },
+                Region::Persistent(at) => Place { base: call.persistent, disp: *at as i64 },
+                Region::Constant(at) => Place { base: call.constants, disp: *at as i64 },
+                Region::Scratch(at) => {
+                    let base = Place { base: call.scratch, disp: 0 };
+                    let at = e.size(at);
+                    e.advance(base, Size::Const(1), at, 1)
+                }
+                Region::Step => return Home::Number(step),
+                Region::Epoch => return Home::Number(epoch),
+            };
+            Home::Memory(place)
+        })
+        .collect()
+}
+
+/// Leaves the loop when the guard is NaN or infinite.
+fn guard(e: &mut Emit<'_>, call: &Call, completed: Value) {
+    let Some(id) = e.program.guard else { return };
+    let dtype = e.buffer(id).dtype;
+    let Home::Memory(place) = e.home(id) else { return };
+    let loss = e.load_one(place, dtype).only();
+    leave_unless_finite(e, call, dtype, loss, completed);
+}
+
+/// Goes on if the number is finite, else to the exit.
+pub(super) fn leave_unless_finite(e: &mut Emit<'_>, call: &Call, dtype: DType, x: Value, completed: Value) {
+    let magnitude = e.b.ins().fabs(x);
+    let inf = match dtype {
+        DType::F64 => e.b.ins().f64const(Ieee64::with_float(f64::INFINITY)),
+        _ => e.b.ins().f32const(Ieee32::with_float(f32::INFINITY)),
+    };
+    let fine = e.b.ins().fcmp(FloatCC::LessThan, magnitude, inf);
+    let on = e.b.create_block();
+    let stop = e.iconst(Stop::Guard as i64);
+    e.b.ins().brif(fine, on, &[], call.exit, &[completed.into(), stop.into()]);
+    e.b.switch_to_block(on);
+}
+
+/// The ends of the function: the exit, and the faults.
+fn leave(e: &mut Emit<'_>, call: &Call) {
+    e.b.switch_to_block(call.exit);
+    let completed = e.b.append_block_param(call.exit, types::I64);
+    let stop = e.b.append_block_param(call.exit, types::I64);
+    set_field(e, call.frame, offset_of!(Frame, completed), completed);
+    set_field(e, call.frame, offset_of!(Frame, stop), stop);
+    e.b.ins().return_(&[]);
+
+    let fault = e.fault;
+    e.b.set_cold_block(fault);
+    e.b.switch_to_block(fault);
+    let values: Vec<Value> = (0..5).map(|_| e.b.append_block_param(fault, types::I64)).collect();
+    let fields = [
+        offset_of!(Frame, stop),
+        offset_of!(Frame, fault_kernel),
+        offset_of!(Frame, fault_position),
+        offset_of!(Frame, fault_value),
+        offset_of!(Frame, fault_limit),
+    ];
+    for (offset, value) in fields.into_iter().zip(values) {
+        set_field(e, call.frame, offset, value);
+    }
+    e.b.ins().return_(&[]);
+}

@@ -1,0 +1,120 @@
+//! The functions that machine code may call: a fixed list, registered with the JIT by name.
+//!
+//! Nothing else can be called: a name outside the list is never looked up.
+
+use crate::scalar::lanes::{Call, Call2};
+use crate::scalar::{calls, ints};
+use cranelift_codegen::ir::{AbiParam, Signature, Type, types};
+use cranelift_codegen::isa::CallConv;
+
+/// A function of the list.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Symbol {
+    Exp,
+    Expm1,
+    Log,
+    Log1p,
+    Sin,
+    Cos,
+    Tanh,
+    Erf,
+    Pow,
+    Fmod,
+    IntPow,
+}
+
+const ALL: [Symbol; 11] = [
+    Symbol::Exp,
+    Symbol::Expm1,
+    Symbol::Log,
+    Symbol::Log1p,
+    Symbol::Sin,
+    Symbol::Cos,
+    Symbol::Tanh,
+    Symbol::Erf,
+    Symbol::Pow,
+    Symbol::Fmod,
+    Symbol::IntPow,
+];
+
+impl Symbol {
+    /// In the order of their numbers.
+    pub fn all() -> impl Iterator<Item = Symbol> {
+        ALL.into_iter()
+    }
+
+    pub fn of(f: Call) -> Symbol {
+        match f {
+            Call::Exp => Symbol::Exp,
+            Call::Expm1 => Symbol::Expm1,
+            Call::Log => Symbol::Log,
+            Call::Log1p => Symbol::Log1p,
+            Call::Sin => Symbol::Sin,
+            Call::Cos => Symbol::Cos,
+            Call::Tanh => Symbol::Tanh,
+            Call::Erf => Symbol::Erf,
+        }
+    }
+
+    pub fn of2(f: Call2) -> Symbol {
+        match f {
+            Call2::Pow => Symbol::Pow,
+            Call2::Fmod => Symbol::Fmod,
+        }
+    }
+
+    /// Its number in the list, which is its number in every module too.
+    pub fn index(self) -> u32 {
+        self as u32
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Symbol::Exp => "nn_exp",
+            Symbol::Expm1 => "nn_expm1",
+            Symbol::Log => "nn_log",
+            Symbol::Log1p => "nn_log1p",
+            Symbol::Sin => "nn_sin",
+            Symbol::Cos => "nn_cos",
+            Symbol::Tanh => "nn_tanh",
+            Symbol::Erf => "nn_erf",
+            Symbol::Pow => "nn_pow",
+            Symbol::Fmod => "nn_fmod",
+            Symbol::IntPow => "nn_int_pow",
+        }
+    }
+
+    pub fn address(self) -> *const u8 {
+        let one = |f: Call| calls::function(f) as *const u8;
+        let two = |f: Call2| calls::function2(f) as *const u8;
+        match self {
+            Symbol::Exp => one(Call::Exp),
+            Symbol::Expm1 => one(Call::Expm1),
+            Symbol::Log => one(Call::Log),
+            Symbol::Log1p => one(Call::Log1p),
+            Symbol::Sin => one(Call::Sin),
+            Symbol::Cos => one(Call::Cos),
+            Symbol::Tanh => one(Call::Tanh),
+            Symbol::Erf => one(Call::Erf),
+            Symbol::Pow => two(Call2::Pow),
+            Symbol::Fmod => two(Call2::Fmod),
+            Symbol::IntPow => ints::pow as extern "C" fn(i64, i64) -> i64 as *const u8,
+        }
+    }
+
+    fn operands(self) -> (Type, usize) {
+        match self {
+            Symbol::IntPow => (types::I64, 2),
+            Symbol::Pow | Symbol::Fmod => (types::F64, 2),
+            _ => (types::F64, 1),
+        }
+    }
+
+    pub fn signature(self, convention: CallConv) -> Signature {
+        let (ty, count) = self.operands();
+        let mut signature = Signature::new(convention);
+        signature.params = vec![AbiParam::new(ty); count];
+        signature.returns = vec![AbiParam::new(ty)];
+        signature
+    }
+}
