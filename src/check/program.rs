@@ -26,8 +26,19 @@ pub struct Program {
     /// Datasets and start values in file order: draws of one stream happen in this order.
     pub prepare: Vec<Prepare>,
     pub directives: Vec<Directive>,
+    /// What the sizes of data must satisfy, from slices such as `x[0:4]`.
+    pub requirements: Vec<Requirement>,
     /// Warnings and notes; errors never get this far.
     pub warnings: Diagnostics,
+}
+
+/// A slice bound on a size that is no number at compile time: `dim >= at_least`, tested when it is bound.
+/// A name that is not bound (another dataset's) makes no demand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Requirement {
+    pub dim: Dim,
+    pub at_least: i64,
+    pub span: Span,
 }
 
 /// `rng r = numpy(23455)`

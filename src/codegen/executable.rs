@@ -1,6 +1,7 @@
 //! Owns compiled code and calls it: the one place where machine code is entered.
 
-use crate::loops::types::Frame;
+use crate::loops::memory::Enter;
+use crate::loops::types::{Frame, Program};
 use cranelift_jit::JITModule;
 use cranelift_module::FuncId;
 use std::mem::ManuallyDrop;
@@ -43,6 +44,14 @@ impl Executable {
     /// Bytes of machine code, constants included.
     pub fn size(&self) -> usize {
         self.size
+    }
+}
+
+impl Enter for Executable {
+    #[allow(unsafe_code, reason = "the promise of `enter` is that of `run`")]
+    unsafe fn enter(&self, _: &Program, frame: &mut Frame) {
+        // SAFETY: the caller's promise.
+        unsafe { self.run(frame) }
     }
 }
 

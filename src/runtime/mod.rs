@@ -1,13 +1,21 @@
 //! Running a checked program: data, random start values, training, output.
 //!
-//! Printing goes through a trait: only the command line writes to a terminal.
+//! In reading order: [`session`] holds a run, [`prepare`] fills it, [`train`] trains; [`engine`] makes graphs
+//! runnable and [`store`] keeps variables. Printing goes through a trait: only the command line writes to a
+//! terminal; reading goes through [`files`] alone.
 
 pub mod batches;
 pub mod csv;
+pub mod data;
+pub mod engine;
 pub mod error;
 pub mod events;
 pub mod files;
 pub mod format;
 pub mod limits;
 pub mod output;
+pub mod prepare;
+pub mod reference;
+pub mod session;
 pub mod store;
+pub mod train;

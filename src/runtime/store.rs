@@ -30,7 +30,9 @@ struct Slot {
 
 #[derive(Debug)]
 pub struct Store {
-    pub region: Region,
+    region: Region,
+    /// Shared by all programs: nothing in it outlives a step.
+    scratch: Region,
     precision: Precision,
     slots: BTreeMap<Arc<str>, Slot>,
     /// Changes whenever a name gets another place: what was compiled before is then useless.
@@ -42,7 +44,21 @@ const ALIGNMENT: usize = 64;
 
 impl Store {
     pub fn new(precision: Precision) -> Store {
-        Store { region: Region::default(), precision, slots: BTreeMap::new(), generation: 0 }
+        Store {
+            region: Region::default(),
+            scratch: Region::default(),
+            precision,
+            slots: BTreeMap::new(),
+            generation: 0,
+        }
+    }
+
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    pub fn is_double(&self) -> bool {
+        self.precision == Precision::Double
     }
 
     pub fn generation(&self) -> u64 {
@@ -76,6 +92,20 @@ impl Store {
             self.region = wider;
         }
         Ok(())
+    }
+
+    /// Makes room for the values of a step.
+    pub fn reserve_scratch(&mut self, bytes: usize, budget: &mut Budget) -> Result<(), RunError> {
+        let have = self.scratch.len();
+        if bytes > have {
+            self.scratch = budget.region(bytes - have, bytes, "the values of one step")?;
+        }
+        Ok(())
+    }
+
+    /// The region of the values and the one of a step.
+    pub fn regions(&mut self) -> (&mut Region, &mut Region) {
+        (&mut self.region, &mut self.scratch)
     }
 
     fn kept(&self, dtype: DType) -> DType {

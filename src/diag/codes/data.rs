@@ -18,6 +18,7 @@ pub static CODES: &[Code] = &[
     &SPLIT_TOO_LARGE,
     &NO_ROWS,
     &UNKNOWN_DATA,
+    &NO_VALUE_YET,
 ];
 
 pub static UNREADABLE: CodeInfo = CodeInfo {
@@ -25,8 +26,8 @@ pub static UNREADABLE: CodeInfo = CodeInfo {
     title: "a file cannot be read",
     explanation: "The file does not exist, is a directory or a device, or the system refused to read it. \
 Paths in a program are relative to the program's own directory, not to the directory you are in.",
-    failing: "dataset d {\n  x: f32[n] = csv(\"nowhere.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
-    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+    failing: "dataset d {\n  x: f32[n] = csv(\"nowhere.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
+    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
 };
 
 pub static OUTSIDE: CodeInfo = CodeInfo {
@@ -35,8 +36,8 @@ pub static OUTSIDE: CodeInfo = CodeInfo {
     explanation: "A program may read only below its own directory, so that running somebody else's program \
 cannot reveal your files. Copy the file, allow another directory with `--allow-read DIR`, or name the file on \
 the command line with `--data`.",
-    failing: "dataset d {\n  x: f32[n] = csv(\"../points.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
-    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+    failing: "dataset d {\n  x: f32[n] = csv(\"../points.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
+    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
 };
 
 pub static RAGGED: CodeInfo = CodeInfo {
@@ -44,8 +45,8 @@ pub static RAGGED: CodeInfo = CodeInfo {
     title: "rows of different length",
     explanation: "Every row of a csv file must have as many cells as the first one. A missing comma, or a comma \
 inside a text that is not quoted, is the usual reason.",
-    failing: "dataset d {\n  x: f32[n, 2] = csv(\"ragged.csv\")\n}\nprint \"{d.x}\"\n",
-    mended: "dataset d {\n  x: f32[n, 2] = csv(\"points.csv\")\n}\nprint \"{d.x}\"\n",
+    failing: "dataset d {\n  x: f32[n, 2] = csv(\"ragged.csv\")\n}\nplaceholder x: f32[batch, 2]\nprint \"{x}\" on d\n",
+    mended: "dataset d {\n  x: f32[n, 2] = csv(\"points.csv\")\n}\nplaceholder x: f32[batch, 2]\nprint \"{x}\" on d\n",
 };
 
 pub static NOT_A_NUMBER: CodeInfo = CodeInfo {
@@ -53,8 +54,8 @@ pub static NOT_A_NUMBER: CodeInfo = CodeInfo {
     title: "text where a number was expected",
     explanation: "The selected columns of a csv file must hold numbers. An empty cell is not taken for 0, \
 because nobody could see that it was. Select other columns, or mend the file.",
-    failing: "dataset d {\n  x: f32[n, 2] = csv(\"words.csv\")\n}\nprint \"{d.x}\"\n",
-    mended: "dataset d {\n  x: f32[n] = csv(\"words.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+    failing: "dataset d {\n  x: f32[n, 2] = csv(\"words.csv\")\n}\nplaceholder x: f32[batch, 2]\nprint \"{x}\" on d\n",
+    mended: "dataset d {\n  x: f32[n] = csv(\"words.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
 };
 
 pub static HEADER: CodeInfo = CodeInfo {
@@ -62,8 +63,8 @@ pub static HEADER: CodeInfo = CodeInfo {
     title: "the first row is not numeric",
     explanation: "The first row of the file holds text. If it names the columns, say `header=true`; columns can \
 then be selected by name too. It is never skipped silently: the first row of a file without a header is data.",
-    failing: "dataset d {\n  x: f32[n, 2] = csv(\"named.csv\")\n}\nprint \"{d.x}\"\n",
-    mended: "dataset d {\n  x: f32[n, 2] = csv(\"named.csv\", header=true)\n}\nprint \"{d.x}\"\n",
+    failing: "dataset d {\n  x: f32[n, 2] = csv(\"named.csv\")\n}\nplaceholder x: f32[batch, 2]\nprint \"{x}\" on d\n",
+    mended: "dataset d {\n  x: f32[n, 2] = csv(\"named.csv\", header=true)\n}\nplaceholder x: f32[batch, 2]\nprint \"{x}\" on d\n",
 };
 
 pub static NO_COLUMN: CodeInfo = CodeInfo {
@@ -71,16 +72,16 @@ pub static NO_COLUMN: CodeInfo = CodeInfo {
     title: "no such column",
     explanation: "The file has fewer columns than the program selects, or none of that name. Columns count \
 from 0, and the end of a range is not included: `columns=0:64` are the first 64.",
-    failing: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=2)\n}\nprint \"{d.x}\"\n",
-    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=1)\n}\nprint \"{d.x}\"\n",
+    failing: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=2)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
+    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=1)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
 };
 
 pub static EMPTY: CodeInfo = CodeInfo {
     code: "NN0207",
     title: "a file without rows",
     explanation: "The file is empty, or holds nothing but a header.",
-    failing: "dataset d {\n  x: f32[n] = csv(\"empty.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
-    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+    failing: "dataset d {\n  x: f32[n] = csv(\"empty.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
+    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
 };
 
 pub static LONG_LINE: CodeInfo = CodeInfo {
@@ -97,8 +98,8 @@ pub static NOT_AN_INTEGER: CodeInfo = CodeInfo {
     explanation: "A source is rounded once to the dtype of its column, but a fraction is never cut off to make \
 an integer, and a value beyond the range of the dtype is never clamped. Declare the column as f32 or f64, or \
 say what you want with `cast(…, i64)`.",
-    failing: "dataset d {\n  x: i64[n] = csv(\"fractions.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
-    mended: "dataset d {\n  x: f32[n] = csv(\"fractions.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
+    failing: "dataset d {\n  x: i64[n] = csv(\"fractions.csv\", columns=0)\n}\nplaceholder x: i64[batch]\nprint \"{x}\" on d\n",
+    mended: "dataset d {\n  x: f32[n] = csv(\"fractions.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
 };
 
 pub static TOO_LARGE: CodeInfo = CodeInfo {
@@ -114,8 +115,8 @@ pub static ROW_COUNTS: CodeInfo = CodeInfo {
     code: "NN0211",
     title: "columns with different row counts",
     explanation: "The columns of a dataset describe the same rows, so they must have equally many.",
-    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([3])\n  y: f32[n] = csv(\"points.csv\", columns=0)\n}\nprint \"{d.x}\"\n",
-    mended: "rng r = numpy(1)\ndataset d {\n  y: f32[n] = csv(\"points.csv\", columns=0)\n  x: f32[n] = y + 1\n}\nprint \"{d.x}\"\n",
+    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([3])\n  y: f32[n] = csv(\"points.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
+    mended: "rng r = numpy(1)\ndataset d {\n  y: f32[n] = csv(\"points.csv\", columns=0)\n  x: f32[n] = y + 1\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
 };
 
 pub static DATA_SHAPE: CodeInfo = CodeInfo {
@@ -123,8 +124,8 @@ pub static DATA_SHAPE: CodeInfo = CodeInfo {
     title: "data does not have the declared shape",
     explanation: "The shape of the data is known only when it is read, and it is not the one that the program \
 declares. Nothing is reshaped, cut or repeated to make it fit.",
-    failing: "dataset d {\n  x: f32[n, 3] = csv(\"points.csv\")\n}\nprint \"{d.x}\"\n",
-    mended: "dataset d {\n  x: f32[n, 2] = csv(\"points.csv\")\n}\nprint \"{d.x}\"\n",
+    failing: "dataset d {\n  x: f32[n, 3] = csv(\"points.csv\")\n}\nplaceholder x: f32[batch, 3]\nprint \"{x}\" on d\n",
+    mended: "dataset d {\n  x: f32[n, 2] = csv(\"points.csv\")\n}\nplaceholder x: f32[batch, 2]\nprint \"{x}\" on d\n",
 };
 
 pub static SPLIT_TOO_LARGE: CodeInfo = CodeInfo {
@@ -132,8 +133,8 @@ pub static SPLIT_TOO_LARGE: CodeInfo = CodeInfo {
     title: "a split takes more rows than are left",
     explanation: "Splits take rows from what the splits before them left, in the order of the file. This one \
 asks for more than that.",
-    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([10])\n  split a = first(8)\n  split b = first(4)\n}\nprint \"{d.x}\"\n",
-    mended: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([10])\n  split a = first(8)\n  split b = rest()\n}\nprint \"{d.x}\"\n",
+    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([10])\n  split a = first(8)\n  split b = first(4)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
+    mended: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([10])\n  split a = first(8)\n  split b = rest()\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
 };
 
 pub static NO_ROWS: CodeInfo = CodeInfo {
@@ -154,4 +155,15 @@ pub static UNKNOWN_DATA: CodeInfo = CodeInfo {
 dataset, or it reads no file.",
     failing: "",
     mended: "",
+};
+
+pub static NO_VALUE_YET: CodeInfo = CodeInfo {
+    code: "NN0216",
+    title: "a value that no training has made yet",
+    explanation: "Moving averages and optimizer states begin with a `train`. Directives run in the order of the \
+file, so one that reads such a value stands below the training.",
+    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([3])\n}\nplaceholder x: f32[batch]\nvariable w: f32 = zeros()\n\
+loss l = mean((x - w) ** 2)\nprint \"{w.ema}\"\ntrain l on d {\n  optimizer = sgd(lr=0.1)\n  steps = 4\n  ema = 0.9\n}\n",
+    mended: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([3])\n}\nplaceholder x: f32[batch]\nvariable w: f32 = zeros()\n\
+loss l = mean((x - w) ** 2)\ntrain l on d {\n  optimizer = sgd(lr=0.1)\n  steps = 4\n  ema = 0.9\n}\nprint \"{w.ema}\"\n",
 };

@@ -1,0 +1,380 @@
+//! From a function of the graph to something that can be run, by one of three backends.
+//!
+//! `jit` and `loops` run the same loop program and give the same bits. `jit` interprets small work and
+//! compiles once that is cheaper, so a program that evaluates a dozen numbers never waits for a compiler.
+//! `graph` evaluates the graph itself in f64: the reference.
+//!
+//! Knows functions, not directives, and prints nothing.
+
+use crate::codegen::{self, Executable};
+use crate::diag::codes::run as codes;
+use crate::diag::{Diagnostic, InternalError};
+use crate::ir::dim::Sizes;
+use crate::ir::graph::Function;
+use crate::loops::memory::{self, Batches, Enter, Interpreted, Memory, Outcome, Region};
+use crate::loops::types::{Body, Extent, Program, Stop, Work};
+use crate::lower::{self, Fusion, Target};
+use crate::opt::{self, Arithmetic, Checks, Pass};
+use crate::runtime::error::RunError;
+use crate::runtime::limits::{self, Budget};
+use crate::runtime::reference::Reference;
+use crate::runtime::store::Store;
+use crate::source::Span;
+use crate::tensor::Tensor;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Backend {
+    /// Machine code, where it pays.
+    #[default]
+    Jit,
+    /// The loop interpreter: the same bits.
+    Loops,
+    /// The graph in f64: the reference.
+    Graph,
+}
+
+/// How functions are compiled.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub backend: Backend,
+    /// 0, 1 or 2; the bits do not depend on it.
+    pub opt: u8,
+    pub arithmetic: Arithmetic,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { backend: Backend::Jit, opt: 2, arithmetic: Arithmetic::Exact }
+    }
+}
+
+/// What took how long, for `--time`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Stage {
+    /// Reading files and computing columns and start values.
+    Data,
+    /// Passes over the graph.
+    Opt,
+    /// Graph to loop program.
+    Lower,
+    /// Loop program to machine code.
+    Codegen,
+    /// Steps of training.
+    Train,
+    /// Values for `print`, `eval` and `check`.
+    Evaluate,
+}
+
+/// Told about every stage as it ends. Time goes nowhere else.
+pub type Recorder<'a> = dyn FnMut(Stage, Duration) + 'a;
+
+/// For which rows a function is loaded.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Rows {
+    Fixed(i64),
+    /// The row count is given with each call, up to this one.
+    UpTo(i64),
+}
+
+impl Rows {
+    fn most(self) -> i64 {
+        match self {
+            Rows::Fixed(n) | Rows::UpTo(n) => n,
+        }
+    }
+}
+
+/// A function with what its dimensions and leaves stand for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub function: Function,
+    pub rows: Rows,
+    /// The dimensions that stand for the row count.
+    pub row_names: Vec<Arc<str>>,
+    /// The value of every other dimension.
+    pub sizes: Sizes,
+    /// The placeholders that are fed, in the order of the regions of a call.
+    pub columns: Vec<Arc<str>>,
+}
+
+/// Makes [`Loaded`] functions.
+pub struct Engine<'a> {
+    settings: Settings,
+    passes: Vec<&'static Pass>,
+    record: &'a mut Recorder<'a>,
+}
+
+impl<'a> Engine<'a> {
+    pub fn new(settings: Settings, record: &'a mut Recorder<'a>) -> Engine<'a> {
+        let passes = opt::select(settings.opt, settings.arithmetic, &[]);
+        Engine { settings, passes, record }
+    }
+
+    pub fn backend(&self) -> Backend {
+        self.settings.backend
+    }
+
+    /// Tells the recorder what took how long.
+    pub fn record(&mut self, stage: Stage, duration: Duration) {
+        (self.record)(stage, duration);
+    }
+
+    /// Runs `body` and tells the recorder how long it took.
+    pub fn timed<T>(&mut self, stage: Stage, body: impl FnOnce(&mut Self) -> T) -> T {
+        let start = Instant::now();
+        let out = body(self);
+        (self.record)(stage, start.elapsed());
+        out
+    }
+
+    /// Optimizes and lowers a function. Machine code is made later, when it pays.
+    pub fn load(&mut self, request: Request, store: &Store, budget: &Budget) -> Result<Loaded, RunError> {
+        let mut sizes = request.sizes.clone();
+        sizes.extend(request.row_names.iter().map(|n| (n.clone(), request.rows.most())));
+        limits::check(&request.function, &sizes, budget.span)?;
+        if self.settings.backend == Backend::Graph {
+            return Ok(Loaded::Reference(Box::new(Reference::new(request))));
+        }
+        let name = request.function.name.clone();
+        let Request { function, rows, row_names, sizes, columns } = request;
+        let passes = self.passes.clone();
+        let verified = self.timed(Stage::Opt, |_| {
+            let function = match rows {
+                Rows::Fixed(n) => {
+                    let mut known = sizes.clone();
+                    known.extend(row_names.iter().map(|name| (name.clone(), n)));
+                    opt::specialize(function, &known)
+                }
+                Rows::UpTo(_) => function,
+            };
+            opt::run(function, &passes, Checks::default(), &mut |_, _| {})
+        })?;
+        let target = Target {
+            name,
+            rows: match rows {
+                Rows::Fixed(n) => Some(n),
+                Rows::UpTo(_) => None,
+            },
+            row_names,
+            sizes,
+            persistent: store.places(),
+            columns,
+            transposed_columns: None,
+            fusion: if self.settings.opt == 0 { Fusion::None } else { Fusion::Full },
+        };
+        let program = self.timed(Stage::Lower, |_| lower::lower(&verified, &target))?;
+        if cfg!(debug_assertions) {
+            crate::loops::verify::verify(&program, rows.most()).map_err(|errors| InternalError {
+                stage: "lower",
+                message: format!("`{}`: {}", program.name, errors.join("; ")),
+            })?;
+        }
+        let mut constants = Region::zeroed(program.constants.len())
+            .ok_or_else(|| RunError::bug("session", "no memory for constants"))?;
+        constants.bytes_mut().copy_from_slice(&program.constants);
+        Ok(Loaded::Compiled(Box::new(Compiled { program, constants, code: None, work: 0 })))
+    }
+}
+
+/// How a call ended.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Ended {
+    /// Steps that were run, the one with a bad loss included.
+    pub completed: i64,
+    pub stop: Stop,
+    /// With [`Stop::Index`] and [`Stop::DivisionByZero`].
+    pub fault: Option<Fault>,
+}
+
+/// An index out of range, or an integer division by zero.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// The names of what was being computed.
+    pub label: String,
+    pub row: Option<i64>,
+    pub value: i64,
+    pub limit: i64,
+}
+
+impl Ended {
+    /// The error that a call ended with, if it did. A bad loss is the caller's business.
+    pub fn error(&self, span: Span) -> Option<RunError> {
+        let f = self.fault.as_ref()?;
+        let row = f.row.map_or(String::new(), |r| format!(" in row {r}"));
+        let (code, message) = match self.stop {
+            Stop::DivisionByZero => {
+                (&codes::DIVISION_BY_ZERO, format!("{} is divided by zero{row}, in `{}`", f.value, f.label))
+            }
+            _ => (
+                &codes::INDEX,
+                format!("index {} is out of range{row}: `{}` takes 0 to {}", f.value, f.label, f.limit - 1),
+            ),
+        };
+        Some(RunError::numerical(Diagnostic::error(code, span, message)))
+    }
+}
+
+/// A function, ready to run.
+#[derive(Debug)]
+pub enum Loaded {
+    Compiled(Box<Compiled>),
+    Reference(Box<Reference>),
+}
+
+#[derive(Debug)]
+pub struct Compiled {
+    program: Program,
+    constants: Region,
+    code: Option<Executable>,
+    /// Work that was interpreted so far, or announced, as [`work`] counts it.
+    work: u64,
+}
+
+impl Loaded {
+    /// The loop program, if there is one.
+    pub fn program(&self) -> Option<&Program> {
+        match self {
+            Loaded::Compiled(c) => Some(&c.program),
+            Loaded::Reference(_) => None,
+        }
+    }
+
+    /// Announces `steps` steps of `rows` rows that later calls will bring: it decides whether to compile.
+    pub fn expect(&mut self, rows: i64, steps: u64) {
+        if let Loaded::Compiled(c) = self {
+            c.work = c.work.saturating_add(work(&c.program, rows).saturating_mul(steps));
+        }
+    }
+
+    /// Runs the steps of `batches`. `columns` are in the order of the request.
+    pub fn run(
+        &mut self,
+        engine: &mut Engine<'_>,
+        store: &mut Store,
+        columns: &[&Region],
+        batches: &Batches,
+        budget: &mut Budget,
+    ) -> Result<Ended, RunError> {
+        match self {
+            Loaded::Compiled(c) => c.run(engine, store, columns, batches, budget),
+            Loaded::Reference(r) => r.run(store, columns, batches),
+        }
+    }
+
+    /// Makes machine code now, whatever it costs, if the backend has it.
+    pub fn compile(&mut self, engine: &mut Engine<'_>) -> Result<(), RunError> {
+        match self {
+            Loaded::Compiled(c) if engine.settings.backend == Backend::Jit && c.code.is_none() => {
+                c.compile(engine)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Result number `i` of the function, after a run with these batches and before any other run.
+    pub fn result(
+        &self,
+        i: usize,
+        store: &mut Store,
+        columns: &[&Region],
+        batches: &Batches,
+    ) -> Result<Tensor, RunError> {
+        match self {
+            Loaded::Compiled(c) => {
+                let (_, buffer) = c.program.results[i];
+                let memory = memory_of(store, columns, &c.constants);
+                memory::read(&c.program, buffer, &memory, batches).map_err(|e| RunError::bug("session", e))
+            }
+            Loaded::Reference(r) => Ok(r.result(i)),
+        }
+    }
+}
+
+impl Compiled {
+    fn run(
+        &mut self,
+        engine: &mut Engine<'_>,
+        store: &mut Store,
+        columns: &[&Region],
+        batches: &Batches,
+        budget: &mut Budget,
+    ) -> Result<Ended, RunError> {
+        let scratch = self.program.scratch.at(batches.rows);
+        store.reserve_scratch(usize::try_from(scratch).unwrap_or(usize::MAX), budget)?;
+        if engine.settings.backend == Backend::Jit && self.code.is_none() {
+            let steps = batches.steps.max(0) as u64;
+            self.work = self.work.saturating_add(work(&self.program, batches.rows).saturating_mul(steps));
+            if self.work > compile_work(&self.program) {
+                self.compile(engine)?;
+            }
+        }
+        let code: &dyn Enter = match &self.code {
+            Some(code) => code,
+            None => &Interpreted,
+        };
+        let mut memory = memory_of(store, columns, &self.constants);
+        let outcome = memory::call(&self.program, code, &mut memory, batches)
+            .map_err(|e| RunError::bug("session", e))?;
+        let faulty = matches!(outcome.stop, Stop::Index | Stop::DivisionByZero);
+        let fault = faulty.then(|| self.fault(&outcome, batches));
+        Ok(Ended { completed: outcome.completed, stop: outcome.stop, fault })
+    }
+
+    fn compile(&mut self, engine: &mut Engine<'_>) -> Result<(), RunError> {
+        let program = &self.program;
+        let code = engine.timed(Stage::Codegen, |_| codegen::compile(program, &codegen::Options::default()));
+        self.code = Some(code.map_err(|e| RunError::bug("codegen", e.to_string()))?);
+        Ok(())
+    }
+
+    fn fault(&self, outcome: &Outcome, batches: &Batches) -> Fault {
+        let kernel = self.program.kernels.get(outcome.fault_kernel as usize);
+        // The first axis of a kernel's space is the rows, if it has as many.
+        let sizes: Vec<i64> = kernel.map_or(vec![], |k| k.space.iter().map(|e| e.at(batches.rows)).collect());
+        let inner: i64 = sizes.iter().skip(1).product();
+        let by_row = sizes.first() == Some(&batches.rows) && inner > 0;
+        Fault {
+            label: kernel.map_or("an op".to_string(), |k| k.label.clone()),
+            row: by_row.then(|| outcome.fault_position / inner),
+            value: outcome.fault_value,
+            limit: outcome.fault_limit,
+        }
+    }
+}
+
+fn memory_of<'m>(store: &'m mut Store, columns: &'m [&'m Region], constants: &'m Region) -> Memory<'m> {
+    let (persistent, scratch) = store.regions();
+    Memory { persistent, scratch, columns, constants }
+}
+
+/// Instructions that the loop interpreter executes in one step.
+pub fn work(program: &Program, rows: i64) -> u64 {
+    let count = |extents: &[Extent]| -> u64 {
+        extents.iter().map(|e| e.at(rows).max(0) as u64).fold(1, u64::saturating_mul)
+    };
+    let size = |body: &Body| body.insts.len() as u64 + 2;
+    let kernel = |k: &crate::loops::types::Kernel| {
+        let each = match &k.work {
+            Work::Map { body, .. } => size(body),
+            Work::Reduce { over, body, .. } => count(over).saturating_mul(size(body)),
+            Work::ArgReduce { over, body, .. } => {
+                count(std::slice::from_ref(over)).saturating_mul(size(body))
+            }
+            Work::Contract { k, .. } => count(std::slice::from_ref(k)).saturating_mul(4),
+        };
+        count(&k.space).saturating_mul(each)
+    };
+    program.kernels.iter().map(kernel).fold(0, u64::saturating_add)
+}
+
+/// About how many interpreted instructions take as long as compiling the program.
+fn compile_work(program: &Program) -> u64 {
+    let body = |w: &Work| match w {
+        Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => body.insts.len(),
+        Work::Contract { .. } => 10,
+    };
+    let insts: usize = program.kernels.iter().map(|k| body(&k.work) + 10).sum();
+    5_000 + 200 * insts as u64
+}

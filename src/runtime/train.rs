@@ -1,0 +1,425 @@
+//! The `train` directive: calls of the compiled step, cut where something has to happen in between.
+//!
+//! Two programs do the work: `fast`, for full batches, delivers the loss alone; `full`, for any row count,
+//! delivers every value that an action of a step's own forward pass needs. Both give the same bits, so it
+//! cannot be seen which one ran.
+
+use crate::check::program::{Action, Event, Input, Train, When};
+use crate::diag::Diagnostic;
+use crate::diag::codes::{data as data_codes, run as codes};
+use crate::ir::dim::Sizes;
+use crate::ir::graph::NodeId;
+use crate::ir::op::{Kernel, LeafKind};
+use crate::loops::memory::{Batches, Region};
+use crate::loops::types::Stop;
+use crate::rng;
+use crate::runtime::batches::{Cut, Order};
+use crate::runtime::data::Column;
+use crate::runtime::engine::{Ended, Loaded, Request, Rows, Stage};
+use crate::runtime::error::RunError;
+use crate::runtime::events::Calendar;
+use crate::runtime::format;
+use crate::runtime::output::Progress;
+use crate::runtime::session::{Moment, Session, nodes_of};
+use crate::scalar::Literal;
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Native calls return about this often, so that progress is shown and signals are heard.
+const CALL: Duration = Duration::from_millis(40);
+
+/// A training under way.
+pub struct Training<'p> {
+    train: &'p Train,
+    cut: Cut,
+    calendar: Calendar,
+    /// Events and, without any, the default line.
+    events: Vec<Due<'p>>,
+    source: Vec<Column>,
+    /// The rows in the order of the epoch, if that is not simply the data.
+    laid_out: Option<Vec<Region>>,
+    /// The epoch whose order `laid_out` has.
+    epoch: Option<i64>,
+    fast: Option<Loaded>,
+    full: Option<Loaded>,
+    step: i64,
+    /// Steps per call that take about [`CALL`].
+    stride: i64,
+    loss: f64,
+    /// Values of the last step's forward pass, if it was run for them.
+    seen: BTreeMap<NodeId, Tensor>,
+}
+
+/// Something that happens at certain steps.
+struct Due<'p> {
+    when: When,
+    what: What<'p>,
+    /// Whether values of the step's own forward pass are needed, beyond the loss.
+    needs_step: bool,
+}
+
+enum What<'p> {
+    Actions(&'p [Action]),
+    /// The line that is printed if the program asks for nothing.
+    Report,
+}
+
+impl Session<'_> {
+    /// Runs a training to its end.
+    pub fn train(&mut self, train: &Train) -> Result<(), RunError> {
+        let mut t = self.begin(train)?;
+        self.happen(&mut t, When::Start)?;
+        while t.step < t.calendar.total_steps {
+            self.advance(&mut t)?;
+        }
+        self.happen(&mut t, When::End)
+    }
+
+    /// Binds the data, starts the optimizer's state, works out when what happens.
+    pub fn begin<'p>(&mut self, train: &'p Train) -> Result<Training<'p>, RunError> {
+        self.budget.span = train.span;
+        let order = if train.shuffle.is_some() { Order::Shuffled } else { Order::File };
+        let rows = self.rows(train.data.data);
+        let nothing =
+            |why: String| RunError::program(Diagnostic::error(&data_codes::NO_ROWS, train.data.span, why));
+        let name = self.data_name(train.data.data);
+        let cut = Cut::new(rows, train.batch, train.remainder, order).ok_or_else(|| match rows {
+            0 => nothing(format!("`{name}` has no rows to train on")),
+            n => {
+                nothing(format!("`{name}` has {n} rows, and `remainder = drop` leaves no full batch of them"))
+            }
+        })?;
+        let calendar = Calendar::new(train.length, cut.steps_per_epoch())
+            .ok_or_else(|| nothing("the number of steps is beyond 2^63".to_string()))?;
+        let types = train.states.iter().map(|s| (&s.name, train.step.graph.ty(s.node)));
+        self.store.reserve(types, &Sizes::new(), &mut self.budget)?;
+        for state in &train.states {
+            let value = self.compute(&state.init, &mut Sizes::new(), &state.name, train.span)?;
+            self.store.write(&state.name, &value);
+        }
+        let mut source = Vec::new();
+        for (placeholder, column) in &train.data.feeds {
+            let column = self.column(train.data.data, *column)?;
+            let mut batch = column.shape.clone();
+            batch[0] = cut.batch() as usize;
+            self.fits(*placeholder, &batch, train.data.span)?;
+            source.push(column);
+        }
+        let smallest = if cut.has_partial() { rows as i64 % cut.batch() } else { cut.batch() };
+        self.demand(&train.data.rows.iter().map(|r| (r.clone(), smallest)).collect())?;
+        let laid_out = self.lay_out(&cut, &source, order)?;
+        let events = self.due(train);
+        let (fast, full, step) = (None, None, 0);
+        let (epoch, stride, loss, seen) = (None, 16, f64::NAN, BTreeMap::new());
+        Ok(Training {
+            train,
+            cut,
+            calendar,
+            events,
+            source,
+            laid_out,
+            epoch,
+            fast,
+            full,
+            step,
+            stride,
+            loss,
+            seen,
+        })
+    }
+
+    fn due<'p>(&self, train: &'p Train) -> Vec<Due<'p>> {
+        let loss = self.program.measures[train.loss].node;
+        let needs = |action: &Action| {
+            matches!(action.input, Input::None)
+                && nodes_of(&action.kind).iter().any(|id| *id != loss && self.is_fed(*id))
+        };
+        let due = |e: &'p Event| Due {
+            when: e.when,
+            needs_step: e.actions.iter().any(needs),
+            what: What::Actions(&e.actions),
+        };
+        let mut events: Vec<Due<'p>> = train.events.iter().map(due).collect();
+        if events.is_empty() {
+            let when = match train.length {
+                crate::check::program::Length::Epochs(_) => When::EveryEpochs(1),
+                crate::check::program::Length::Steps(n) => When::EverySteps(n.div_ceil(10)),
+            };
+            events.push(Due { when, what: What::Report, needs_step: false });
+        }
+        events
+    }
+
+    /// Whether a node depends on a placeholder, and so has a value only in a step.
+    fn is_fed(&self, id: NodeId) -> bool {
+        let graph = &self.program.graph;
+        let live = graph.reachable([id]);
+        graph.ids().any(|id| {
+            live[id.index()] && matches!(graph.node(id).op.kernel, Kernel::Leaf(LeafKind::Placeholder))
+        })
+    }
+
+    /// Buffers for rows that are not simply the data: shuffled ones, or those that go on after the last.
+    fn lay_out(
+        &mut self,
+        cut: &Cut,
+        source: &[Column],
+        order: Order,
+    ) -> Result<Option<Vec<Region>>, RunError> {
+        let rows = cut.rows_laid_out() as usize;
+        if order == Order::File && source.iter().all(|c| c.shape[0] == rows) {
+            return Ok(None);
+        }
+        let mut out = Vec::new();
+        for column in source {
+            let bytes = column.row_bytes().saturating_mul(rows);
+            let mut region = self.budget.region(bytes, bytes, "the rows of the batches")?;
+            column.gather((0..rows).map(|i| i % column.shape[0]), &mut region);
+            out.push(region);
+        }
+        Ok(Some(out))
+    }
+
+    /// Runs up to the next step after which something happens, and lets it happen.
+    fn advance(&mut self, t: &mut Training<'_>) -> Result<(), RunError> {
+        let next = t.events.iter().filter_map(|e| Some((t.calendar.next(e.when, t.step)?, e.needs_step)));
+        let at = next.clone().map(|(at, _)| at).min();
+        let last = t.calendar.total_steps - 1;
+        let end = t.events.iter().any(|e| e.when == When::End && e.needs_step).then_some((last, true));
+        let needs = |step: i64| next.clone().chain(end).any(|(at, needs)| at == step && needs);
+        let stop = at.unwrap_or(last).min(last);
+        let (stop, values_now) = if needs(t.step) {
+            (t.step, true)
+        } else if needs(stop) {
+            (stop - 1, false)
+        } else {
+            (stop, false)
+        };
+        let steps = stop - t.step + 1;
+        self.run_steps(t, steps, values_now)?;
+        let step = t.step - 1;
+        if t.events.iter().any(|e| t.calendar.happens(e.when, step)) {
+            for i in 0..t.events.len() {
+                if t.calendar.happens(t.events[i].when, step) {
+                    self.happen_one(t, i)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs at most `steps` steps in one call. `values`: this one step's forward values are wanted.
+    fn run_steps(&mut self, t: &mut Training<'_>, steps: i64, values: bool) -> Result<(), RunError> {
+        self.reorder(t);
+        let segment = t.cut.segment(t.step);
+        let batches = Batches {
+            rows: segment.rows,
+            first_row: segment.first_row,
+            end_row: segment.end_row,
+            wrap_rows: segment.wrap_rows,
+            step: t.step,
+            steps: steps.min(segment.steps).min(t.stride),
+            steps_per_epoch: t.calendar.steps_per_epoch,
+        };
+        let full = values || segment.rows != t.cut.batch();
+        self.prepare_programs(t, full)?;
+        let columns: Vec<&Region> = match &t.laid_out {
+            Some(regions) => regions.iter().collect(),
+            None => t.source.iter().map(|c| &*c.region).collect(),
+        };
+        let slot = if full { &mut t.full } else { &mut t.fast };
+        let Some(program) = slot else {
+            return Err(RunError::bug("session", "a training without its program"));
+        };
+        let start = Instant::now();
+        let outcome = program.run(&mut self.engine, &mut self.store, &columns, &batches, &mut self.budget)?;
+        let took = start.elapsed();
+        self.engine.record(Stage::Train, took);
+        if batches.steps == t.stride {
+            t.stride = next_stride(t.stride, took);
+        }
+        if let Some(e) = outcome.error(t.train.span) {
+            return Err(in_step(e, t.step + outcome.completed));
+        }
+        // Result 0 is the loss.
+        let ran = Batches { steps: outcome.completed, ..batches };
+        t.loss = program.result(0, &mut self.store, &columns, &ran)?.at(0).as_f64();
+        t.seen.clear();
+        if values {
+            for (i, (_, id)) in t.train.step.results.iter().enumerate() {
+                let value = program.result(i + 1, &mut self.store, &columns, &ran)?;
+                t.seen.insert(*id, value);
+            }
+        }
+        t.step += outcome.completed;
+        self.output.progress(Progress {
+            step: t.step as u64,
+            total: t.calendar.total_steps as u64,
+            loss: t.loss,
+        });
+        self.finite(t, &outcome)
+    }
+
+    fn finite(&self, t: &Training<'_>, outcome: &Ended) -> Result<(), RunError> {
+        if outcome.stop != Stop::Guard {
+            return Ok(());
+        }
+        let measure = &self.program.measures[t.train.loss];
+        let (name, step) = (&measure.name, t.step - 1);
+        let became = if t.loss.is_nan() { "NaN" } else { "infinite" };
+        Err(RunError::numerical(
+            Diagnostic::error(
+                &codes::NOT_FINITE,
+                t.train.span,
+                format!("the loss `{name}` became {became} in step {step}"),
+            )
+            .label("the training stops here")
+            .other(measure.span, format!("`{name}`"))
+            .note("a smaller learning rate, or `clip_norm=1.0`, may help; steps count from 0"),
+        ))
+    }
+
+    /// Puts the rows into the order of the epoch.
+    fn reorder(&mut self, t: &mut Training<'_>) {
+        let epoch = t.step / t.calendar.steps_per_epoch;
+        let (Some(seed), Some(regions)) = (t.train.shuffle, &mut t.laid_out) else {
+            return;
+        };
+        if t.epoch == Some(epoch) {
+            return;
+        }
+        let order = rng::epoch_order(seed, epoch as u64, self.rows(t.train.data.data));
+        for (column, region) in t.source.iter().zip(regions) {
+            column.gather(order.iter().copied(), region);
+        }
+        t.epoch = Some(epoch);
+    }
+
+    /// Loads the program that the next call needs.
+    fn prepare_programs(&mut self, t: &mut Training<'_>, full: bool) -> Result<(), RunError> {
+        let missing = if full { t.full.is_none() } else { t.fast.is_none() };
+        if !missing {
+            return Ok(());
+        }
+        let loss = self.program.measures[t.train.loss].node;
+        let mut function = t.train.step.clone();
+        let mut results = vec![("loss".into(), loss)];
+        if full {
+            results.extend(function.results);
+        }
+        function.results = results;
+        let placeholder = |(p, _): &(usize, usize)| self.program.placeholders[*p].name.clone();
+        let batch = t.cut.batch();
+        let request = Request {
+            function,
+            rows: if full { Rows::UpTo(batch) } else { Rows::Fixed(batch) },
+            row_names: t.train.data.rows.clone(),
+            sizes: Sizes::new(),
+            columns: t.train.data.feeds.iter().map(placeholder).collect(),
+        };
+        let mut loaded = self.engine.load(request, &self.store, &self.budget)?;
+        if !full {
+            loaded.expect(batch, t.calendar.total_steps as u64);
+        }
+        *(if full { &mut t.full } else { &mut t.fast }) = Some(loaded);
+        Ok(())
+    }
+
+    /// Lets everything happen that is due at the start or the end.
+    fn happen(&mut self, t: &mut Training<'_>, when: When) -> Result<(), RunError> {
+        for i in 0..t.events.len() {
+            if t.events[i].when == when {
+                self.happen_one(t, i)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn happen_one(&mut self, t: &mut Training<'_>, event: usize) -> Result<(), RunError> {
+        let moment = Moment { step: (t.step - 1).max(0), steps_per_epoch: t.calendar.steps_per_epoch };
+        match t.events[event].what {
+            What::Actions(actions) => {
+                for action in actions {
+                    self.act_in_step(t, action, moment)?;
+                }
+            }
+            What::Report => {
+                let name = &self.program.measures[t.train.loss].name;
+                let value = format::float(t.loss, None);
+                let at = match t.train.length {
+                    crate::check::program::Length::Epochs(n) => {
+                        format!("epoch {}/{n}", t.step / t.calendar.steps_per_epoch)
+                    }
+                    crate::check::program::Length::Steps(n) => format!("step {}/{n}", moment.step),
+                };
+                self.output.note(&format!("{at}: {name} = {value}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// An action inside `train`. Values that depend on fed data are those of the step's own forward pass,
+    /// before its update; everything else is as it is now.
+    fn act_in_step(&mut self, t: &Training<'_>, action: &Action, moment: Moment) -> Result<(), RunError> {
+        if !matches!(action.input, Input::None) {
+            return self.act(action, moment);
+        }
+        self.budget.span = action.span;
+        let loss = self.program.measures[t.train.loss].node;
+        let nodes = nodes_of(&action.kind);
+        let mut values = BTreeMap::new();
+        let mut now = Vec::new();
+        for id in nodes {
+            if let Some(value) = t.seen.get(&id).filter(|_| self.is_fed(id)) {
+                values.insert(id, value.clone());
+            } else if id == loss && t.step > 0 {
+                let dtype = self.program.graph.ty(id).dtype;
+                values.insert(id, scalar(Literal::of(dtype, t.loss)));
+            } else {
+                now.push(id);
+            }
+        }
+        let fresh = self.values(&now, &Input::None, moment, action.span)?;
+        values.extend(now.into_iter().zip(fresh));
+        self.say(action, &values)
+    }
+}
+
+impl Training<'_> {
+    pub fn steps_done(&self) -> i64 {
+        self.step
+    }
+
+    pub fn total_steps(&self) -> i64 {
+        self.calendar.total_steps
+    }
+}
+
+fn scalar(x: Literal) -> Tensor {
+    Tensor::scalar(x.dtype(), x.as_f64())
+}
+
+/// How many steps the next call should take, after one of `stride` steps took so long.
+fn next_stride(stride: i64, took: Duration) -> i64 {
+    if took > CALL {
+        (stride / 2).max(1)
+    } else if took < CALL / 4 {
+        stride.saturating_mul(4)
+    } else if took < CALL / 2 {
+        stride.saturating_mul(2)
+    } else {
+        stride
+    }
+}
+
+/// The error, with the step it happened in.
+fn in_step(e: RunError, step: i64) -> RunError {
+    match e {
+        RunError::Numerical(mut d) => {
+            d.notes.push(format!("in step {step}; steps count from 0"));
+            RunError::Numerical(d)
+        }
+        other => other,
+    }
+}
