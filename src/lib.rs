@@ -3,6 +3,7 @@ pub mod autodiff;
 pub mod check;
 pub mod codegen;
 pub mod diag;
+pub mod gradcheck;
 pub mod interp;
 pub mod ir;
 pub mod loops;
