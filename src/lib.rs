@@ -3,6 +3,7 @@ pub mod autodiff;
 pub mod check;
 pub mod codegen;
 pub mod diag;
+pub mod explain;
 pub mod gradcheck;
 pub mod interp;
 pub mod ir;

@@ -1,0 +1,272 @@
+//! Whether what was printed is the gradient: the text of each line is parsed by the language's own grammar,
+//! evaluated in f64 under the language's broadcasting rules, and compared with the graph that autodiff builds.
+//!
+//! Shares nothing with the algebra that found the lines but the names it gives them.
+
+use crate::autodiff;
+use crate::explain::Derivation;
+use crate::explain::tree::{Naming, stretches};
+use crate::interp::{self, Bindings};
+use crate::ir::build::Builder;
+use crate::ir::dim::Dim;
+use crate::ir::graph::{Attr, Attrs, Graph, NodeId, Type};
+use crate::ir::op::{Class, EvalCx, InferCx, OpDef, ParamKind};
+use crate::ops;
+use crate::scalar::DType;
+use crate::source::Sources;
+use crate::syntax::ast::{BinaryOp, Expr, ExprKind, UnaryOp};
+use ndarray::{ArrayD, IxDyn};
+use std::collections::BTreeMap;
+
+/// The largest error of any element of any line, relative to the largest element of its gradient (or to 1 if
+/// that is smaller), at the given values of leaves and sizes. Comparisons print as factors, so only the text
+/// for people is checked so; code is checked by compiling it.
+///
+/// # Errors
+/// A line that does not parse, breaks a type rule, or cannot be evaluated, in words.
+pub fn largest_error(
+    graph: &Graph,
+    loss: NodeId,
+    derivation: &Derivation,
+    bindings: &Bindings,
+) -> Result<f64, String> {
+    let named: Vec<NodeId> = graph.ids().filter(|id| graph.node(*id).name.is_some()).collect();
+    let mut b = Builder::new(graph.clone());
+    let primals: Vec<NodeId> = derivation.lines.iter().map(|l| l.primal).collect();
+    let mut wanted = autodiff::gradient(&mut b, loss, &primals).map_err(|e| e.to_string())?;
+    wanted.extend(&named);
+    let mut values = interp::eval(&b.graph, &wanted, bindings).map_err(|e| e.to_string())?;
+    let known = values.split_off(primals.len());
+
+    let mut env = Env { bindings, values: BTreeMap::new() };
+    for (id, array) in named.iter().zip(known) {
+        env.values.insert(Plain.value(*id), Value { array, dtype: widened(graph.ty(*id).dtype) });
+        if let Some(name) = &graph.node(*id).name {
+            let value = env.values[&Plain.value(*id)].clone();
+            env.values.insert(name.to_string(), value);
+        }
+    }
+    for (size, n) in &bindings.sizes {
+        env.values.insert(Plain.size(size), Value::scalar(*n as f64));
+    }
+    let mut worst = 0f64;
+    for (line, expected) in derivation.lines.iter().zip(values) {
+        let text = line.value.text(&Plain);
+        let found = env.text(&text).map_err(|e| format!("{} = {text}: {e}", line.name))?;
+        if found.array.shape() != expected.shape() {
+            return Err(format!(
+                "{} = {text}: shape {:?}, not {:?}",
+                line.name,
+                found.array.shape(),
+                expected.shape()
+            ));
+        }
+        let scale = expected.iter().fold(1f64, |m, x| m.max(x.abs()));
+        for (x, y) in found.array.iter().zip(&expected) {
+            let error = (x - y).abs() / scale;
+            worst = if error.is_nan() { f64::INFINITY } else { worst.max(error) };
+        }
+        env.values.insert(Plain.adjoint(line.primal), found);
+    }
+    Ok(worst)
+}
+
+/// Names that no two things share.
+struct Plain;
+
+impl Naming for Plain {
+    fn size(&self, name: &str) -> String {
+        format!("size_{name}")
+    }
+
+    fn value(&self, id: NodeId) -> String {
+        format!("value_{}", id.0)
+    }
+
+    fn adjoint(&self, primal: NodeId) -> String {
+        format!("adjoint_{}", primal.0)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Value {
+    array: ArrayD<f64>,
+    dtype: DType,
+}
+
+impl Value {
+    fn scalar(x: f64) -> Value {
+        Value { array: ArrayD::from_elem(IxDyn(&[]), x), dtype: DType::F64 }
+    }
+
+    fn dims(&self) -> Vec<Dim> {
+        self.array.shape().iter().map(|n| Dim::constant(*n as i64)).collect()
+    }
+}
+
+fn widened(dtype: DType) -> DType {
+    if dtype.is_float() { DType::F64 } else { dtype }
+}
+
+struct Env<'a> {
+    bindings: &'a Bindings,
+    values: BTreeMap<String, Value>,
+}
+
+impl Env<'_> {
+    fn text(&self, text: &str) -> Result<Value, String> {
+        let mut sources = Sources::default();
+        let file = sources.add("derivation", text);
+        let parsed = crate::syntax::parse_expr(sources.file(file));
+        self.value(&parsed.map_err(|_| "it does not parse".to_string())?)
+    }
+
+    fn value(&self, e: &Expr) -> Result<Value, String> {
+        match &e.kind {
+            ExprKind::Int(n) => Ok(Value::scalar(*n as f64)),
+            ExprKind::Float(x) => Ok(Value::scalar(*x)),
+            ExprKind::Name(name) => match (self.values.get(name), name.as_str()) {
+                (Some(value), _) => Ok(value.clone()),
+                (None, "inf") => Ok(Value::scalar(f64::INFINITY)),
+                (None, "nan") => Ok(Value::scalar(f64::NAN)),
+                (None, _) => Err(format!("`{name}` has no value")),
+            },
+            ExprKind::Unary { op, operand } => {
+                let name = match op {
+                    UnaryOp::Neg => "neg",
+                    UnaryOp::Not => "logical_not",
+                };
+                self.named_op(name, vec![self.value(operand)?], Attrs::none())
+            }
+            ExprKind::Binary { op, left, right, .. } => {
+                let (mut x, mut y) = (self.value(left)?, self.value(right)?);
+                if !matches!(op, BinaryOp::And | BinaryOp::Or) {
+                    // The notation's own rule: a comparison as a factor is 1 or 0.
+                    (x.dtype, y.dtype) = (DType::F64, DType::F64);
+                }
+                let def = ops::by_symbol(op.symbol()).ok_or("an operator without a row")?;
+                self.apply(def, vec![x, y], Attrs::none())
+            }
+            ExprKind::Field { base, field } if field.name == "T" => {
+                let x = self.value(base)?;
+                let axes = (0..x.array.ndim()).rev().collect();
+                self.named_op("transpose", vec![x], Attrs::none().with("axes", Attr::Axes(axes)))
+            }
+            ExprKind::Call { callee, args, .. } => {
+                let ExprKind::Name(name) = &callee.kind else { return Err("a call of no name".into()) };
+                self.call(name, args)
+            }
+            _ => Err("no part of the notation".into()),
+        }
+    }
+
+    fn call(&self, name: &str, args: &[crate::syntax::ast::Arg]) -> Result<Value, String> {
+        let positional: Vec<&Expr> = args.iter().filter(|a| a.name.is_none()).map(|a| &a.value).collect();
+        let named = |name: &str| {
+            args.iter().find(|a| a.name.as_ref().is_some_and(|n| n.name == name)).map(|a| &a.value)
+        };
+        match name {
+            "relu" => {
+                let x = self.value(positional[0])?;
+                return self.named_op("maximum", vec![Value::scalar(0.0), x], Attrs::none());
+            }
+            "softmax" => {
+                let x = self.value(positional[0])?;
+                let axis =
+                    named("axis").map_or(Ok(x.array.ndim() - 1), |e| self.whole(e).map(|n| n as usize))?;
+                let attrs =
+                    Attrs::none().with("axis", Attr::Axes(vec![axis])).with("keepdims", Attr::Bool(true));
+                let lse = self.named_op("logsumexp", vec![x.clone()], attrs)?;
+                let shifted = self.named_op("sub", vec![x, lse], Attrs::none())?;
+                return self.named_op("exp", vec![shifted], Attrs::none());
+            }
+            _ => {}
+        }
+        let def = ops::find(name).ok_or_else(|| format!("`{name}` is no op"))?;
+        let operands: Vec<Value> =
+            positional.iter().take(def.arity).map(|e| self.value(e)).collect::<Result<_, _>>()?;
+        let mut extra = positional.iter().skip(def.arity);
+        let mut attrs = Attrs::none();
+        for param in def.params {
+            let value = named(param.name).or_else(|| extra.next().copied());
+            let rank = operands.first().map_or(0, |x| x.array.ndim());
+            let attr = match (param.kind, value) {
+                (ParamKind::Axes, None) => Attr::Axes((0..rank).collect()),
+                (ParamKind::Axes | ParamKind::Permutation, Some(e)) => {
+                    Attr::Axes(self.wholes(e)?.into_iter().map(|n| n as usize).collect())
+                }
+                (ParamKind::Flag, value) => Attr::Bool(value.is_some()),
+                (ParamKind::Axis(_), Some(e)) => Attr::Int(self.whole(e)?),
+                (ParamKind::Dims | ParamKind::Dim, Some(e)) => {
+                    Attr::Dims(self.wholes(e)?.into_iter().map(Dim::constant).collect())
+                }
+                (ParamKind::DType, _) => Attr::DType(DType::F64),
+                (ParamKind::Hidden, _) if param.name == "dtype" => Attr::DType(DType::F64),
+                _ => continue,
+            };
+            attrs = attrs.with(param.name, attr);
+        }
+        self.apply(def, operands, attrs)
+    }
+
+    fn whole(&self, e: &Expr) -> Result<i64, String> {
+        self.wholes(e)?.first().copied().ok_or_else(|| "a number is missing".into())
+    }
+
+    /// A number or a list of them; sizes by the names they have in shapes.
+    fn wholes(&self, e: &Expr) -> Result<Vec<i64>, String> {
+        match &e.kind {
+            ExprKind::List(items) => items.iter().map(|i| self.whole(i)).collect(),
+            _ => {
+                let sizes =
+                    self.bindings.sizes.iter().map(|(n, k)| (n.to_string(), Value::scalar(*k as f64)));
+                let env = Env { bindings: self.bindings, values: sizes.collect() };
+                let x = env.value(e)?.array;
+                x.first().map(|x| vec![*x as i64]).ok_or_else(|| "a size is missing".into())
+            }
+        }
+    }
+
+    fn named_op(&self, name: &str, operands: Vec<Value>, attrs: Attrs) -> Result<Value, String> {
+        self.apply(ops::find(name).ok_or_else(|| format!("`{name}` is no op"))?, operands, attrs)
+    }
+
+    fn apply(&self, def: &'static OpDef, operands: Vec<Value>, attrs: Attrs) -> Result<Value, String> {
+        let operands = if def.class == Class::Elementwise { broadcast(operands)? } else { operands };
+        let types: Vec<Type> = operands.iter().map(|v| Type::new(v.dtype, v.dims())).collect();
+        let refs: Vec<&Type> = types.iter().collect();
+        let ty = (def.infer)(&InferCx { op: def, operands: &refs, attrs: &attrs }).map_err(|e| e.message)?;
+        let shape: Option<Vec<usize>> =
+            ty.shape.iter().map(|d| usize::try_from(d.as_const()?).ok()).collect();
+        let arrays: Vec<&ArrayD<f64>> = operands.iter().map(|v| &v.array).collect();
+        let dtypes: Vec<DType> = operands.iter().map(|v| v.dtype).collect();
+        let cx = EvalCx {
+            operands: &arrays,
+            dtypes: &dtypes,
+            attrs: &attrs,
+            dtype: ty.dtype,
+            shape: &shape.ok_or("a shape without numbers")?,
+            sizes: &self.bindings.sizes,
+        };
+        let array = (def.eval)(&cx).map_err(|f| format!("{f:?}"))?;
+        Ok(Value { array, dtype: ty.dtype })
+    }
+}
+
+/// Stretches the operands as the language does, and refuses what it refuses.
+fn broadcast(operands: Vec<Value>) -> Result<Vec<Value>, String> {
+    let mut shape: Vec<Dim> = vec![];
+    for value in &operands {
+        let dims = value.dims();
+        if !stretches(&shape, &dims) {
+            return Err(format!("{shape:?} and {dims:?} do not broadcast"));
+        }
+        shape = crate::explain::normal::join(&shape, &dims);
+    }
+    let sizes: Vec<usize> = shape.iter().filter_map(|d| usize::try_from(d.as_const()?).ok()).collect();
+    let stretch = |v: Value| {
+        let array = v.array.broadcast(IxDyn(&sizes)).ok_or("shapes that do not fit")?.to_owned();
+        Ok(Value { array, dtype: v.dtype })
+    };
+    operands.into_iter().map(stretch).collect()
+}

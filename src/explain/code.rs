@@ -1,0 +1,28 @@
+//! The derivation as `.nn` code: one binding a line, to be put below the program it came from.
+
+use crate::explain::Derivation;
+use crate::explain::tree::Naming;
+use crate::ir::graph::NodeId;
+
+/// `d_mse_d_w1 = …` for each line.
+pub fn print(derivation: &Derivation) -> String {
+    let names = Identifiers(derivation);
+    derivation.lines.iter().map(|l| format!("{} = {}\n", l.identifier, l.code.text(&names))).collect()
+}
+
+struct Identifiers<'a>(&'a Derivation);
+
+impl Naming for Identifiers<'_> {
+    fn size(&self, name: &str) -> String {
+        self.0.sizes.get(name).cloned().unwrap_or_else(|| name.to_string())
+    }
+
+    fn value(&self, id: NodeId) -> String {
+        self.0.values.get(&id).cloned().unwrap_or_else(|| id.to_string())
+    }
+
+    fn adjoint(&self, primal: NodeId) -> String {
+        let line = self.0.lines.iter().find(|l| l.primal == primal);
+        line.map_or_else(|| primal.to_string(), |l| l.identifier.clone())
+    }
+}

@@ -1,0 +1,255 @@
+//! From graph nodes to normal form, stopping at the user's names and at adjoints.
+//!
+//! The only place in `explain` that knows ops by name: an op it does not know is a call of that name.
+
+use crate::explain::algebra::Names;
+use crate::explain::normal::{Arg, Atom, Call, Cond, Shape, Sum};
+use crate::explain::rational::Rat;
+use crate::ir::dim::Dim;
+use crate::ir::graph::{Graph, Node, NodeId};
+use crate::scalar::{DType, Literal};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Nobody reads an expression with more atoms than this.
+pub const MAX_WEIGHT: usize = 2_000;
+
+pub struct Reader<'a> {
+    pub graph: &'a Graph,
+    /// Leaves that stand for the adjoint of a primal.
+    pub lets: &'a BTreeMap<NodeId, NodeId>,
+    pub names: Names,
+    values: Vec<Option<Sum>>,
+}
+
+/// An expression grew beyond what a person would read.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct TooLarge(pub NodeId);
+
+impl<'a> Reader<'a> {
+    /// Reads the definitions of all named values among the first `primals` nodes.
+    pub fn new(
+        graph: &'a Graph,
+        primals: usize,
+        lets: &'a BTreeMap<NodeId, NodeId>,
+    ) -> Result<Reader<'a>, TooLarge> {
+        let values = vec![None; graph.nodes.len()];
+        let mut reader = Reader { graph, lets, names: Names::default(), values };
+        for id in graph.ids().take(primals) {
+            let node = graph.node(id);
+            if is_named(node) && !node.operands.is_empty() {
+                let value = reader.definition(id)?;
+                reader.names.define(&leaf(id, node), &value);
+            }
+        }
+        // Unnamed values were read before all names were known.
+        reader.values = vec![None; graph.nodes.len()];
+        Ok(reader)
+    }
+
+    /// A node's value: its name if it has one.
+    pub fn value(&mut self, root: NodeId) -> Result<Sum, TooLarge> {
+        let mut todo = vec![root];
+        while let Some(id) = todo.last().copied() {
+            if self.values[id.index()].is_some() {
+                todo.pop();
+                continue;
+            }
+            let node = self.graph.node(id);
+            if let Some(primal) = self.lets.get(&id) {
+                let atom = Atom::Let(*primal, node.ty.shape.clone());
+                self.values[id.index()] = Some(Sum::atom(atom).with_shape(&node.ty.shape));
+            } else if is_named(node) {
+                self.values[id.index()] = Some(named_value(id, node));
+            } else {
+                let missing = node.operands.iter().filter(|o| self.values[o.index()].is_none());
+                let before = todo.len();
+                todo.extend(missing);
+                if todo.len() == before {
+                    self.values[id.index()] = Some(self.compute(id)?);
+                }
+            }
+        }
+        Ok(self.values[root.index()].clone().expect("computed above"))
+    }
+
+    /// What a node computes, whether or not it has a name.
+    pub fn definition(&mut self, id: NodeId) -> Result<Sum, TooLarge> {
+        for operand in &self.graph.node(id).operands {
+            self.value(*operand)?;
+        }
+        self.compute(id)
+    }
+
+    /// The operands' values must be known.
+    fn compute(&self, id: NodeId) -> Result<Sum, TooLarge> {
+        let node = self.graph.node(id);
+        let args: Vec<&Sum> =
+            node.operands.iter().map(|o| self.values[o.index()].as_ref().expect("read before")).collect();
+        let value = self.apply(node, &args).with_shape(&node.ty.shape);
+        if value.weight() > MAX_WEIGHT { Err(TooLarge(id)) } else { Ok(value) }
+    }
+
+    fn apply(&self, node: &Node, args: &[&Sum]) -> Sum {
+        let names = &self.names;
+        let rank = args.first().map_or(0, |a| a.shape.len());
+        let from_end = |axes: &[usize]| axes.iter().map(|a| rank - 1 - a).collect::<Vec<_>>();
+        let share = || Rc::new(args[0].clone());
+        let pair = || (Rc::new(args[0].clone()), Rc::new(args[1].clone()));
+        match node.op.name {
+            "constant" => constant(node),
+            "extent" => node.attrs.dims("dim").first().map_or_else(|| Sum::zero(&[]), Sum::size),
+            "add" => args[0].add(args[1]),
+            "sub" => args[0].add(&args[1].scale(Rat::int(-1))),
+            "neg" => args[0].scale(Rat::int(-1)),
+            "mul" => args[0].mul(args[1]),
+            "div" => args[0].mul(&args[1].pow(Rat::int(-1))),
+            "sqrt" => args[0].pow(Rat::new(1, 2)),
+            "rsqrt" => args[0].pow(Rat::new(-1, 2)),
+            "pow" => match args[1].constant() {
+                Some(e) => args[0].pow(e),
+                None => names.map("pow", &[args[0].clone(), args[1].clone()], vec![]),
+            },
+            "stop_gradient" | "check_index" | "broadcast" | "opaque" | "stated" => args[0].clone(),
+            "zeros_like" => Sum::zero(&[]),
+            "ones_like" => Sum::number(Rat::ONE, &[]),
+            "gt" => names.mask(Cond::Greater(pair().0, pair().1), true),
+            "lt" => names.mask(Cond::Greater(pair().1, pair().0), true),
+            "le" => names.mask(Cond::Greater(pair().0, pair().1), false),
+            "ge" => names.mask(Cond::Greater(pair().1, pair().0), false),
+            "eq" => names.mask(Cond::Equal(pair().0, pair().1), true),
+            "ne" => names.mask(Cond::Equal(pair().0, pair().1), false),
+            "logical_not" => names.not(args[0]),
+            "logical_and" => args[0].mul(args[1]),
+            "logical_or" => names.mask(Cond::Or(pair().0, pair().1), true),
+            "where" => {
+                let (yes, no) = (args[0], names.not(args[0]));
+                yes.mul(args[1]).add(&no.mul(args[2]))
+            }
+            "cast" => self.cast(node, args[0]),
+            "sum" => {
+                names.reshape(&names.reduce(args[0], &from_end(node.attrs.axes("axis"))), &node.ty.shape)
+            }
+            "mean" => {
+                let axes = node.attrs.axes("axis");
+                let count = axes
+                    .iter()
+                    .fold(Sum::number(Rat::ONE, &[]), |n, a| n.mul(&Sum::size(&args[0].shape[*a])));
+                let mean = names.reduce(args[0], &from_end(axes)).mul(&count.pow(Rat::int(-1)));
+                names.reshape(&mean, &node.ty.shape)
+            }
+            "transpose" => names.transpose(args[0], node.attrs.axes("axes")),
+            "reshape" => names.reshape(args[0], &node.ty.shape),
+            "matmul" if rank == 2 => {
+                let side = |s: &Sum, flag| {
+                    if node.attrs.flag(flag) { names.transpose(s, &[1, 0]) } else { s.clone() }
+                };
+                names.matmul(&side(args[0], "ta"), &side(args[1], "tb"))
+            }
+            "max" | "min" | "prod" | "any" | "all" | "logsumexp" => {
+                let axes = node.attrs.axes("axis");
+                let mut kept: Shape = args[0].shape.clone();
+                axes.iter().for_each(|a| kept[*a] = Dim::constant(1));
+                let named = vec![("axis", Arg::Axes(axes.to_vec()))];
+                let call =
+                    Call { name: node.op.name, args: vec![share()], named, shape: kept, elementwise: false };
+                names.reshape(&names.call(call), &node.ty.shape)
+            }
+            "one_hot" => names.call(Call {
+                name: "one_hot",
+                args: vec![share()],
+                named: node.attrs.dims("n").iter().map(|n| ("n", Arg::Plain(n.clone()))).collect(),
+                shape: node.ty.shape.clone(),
+                elementwise: false,
+            }),
+            name if node.op.class == crate::ir::op::Class::Elementwise => {
+                let args: Vec<Sum> = args.iter().map(|s| (*s).clone()).collect();
+                names.map(name, &args, arguments(node))
+            }
+            name => names.call(Call {
+                name,
+                args: args.iter().map(|s| Rc::new((*s).clone())).collect(),
+                named: arguments(node),
+                shape: node.ty.shape.clone(),
+                elementwise: false,
+            }),
+        }
+    }
+
+    /// A bool as 0 or 1 needs no cast: masks are numbers here.
+    fn cast(&self, node: &Node, x: &Sum) -> Sum {
+        let from = node.operands.first().map(|o| self.graph.ty(*o).dtype);
+        if from == Some(DType::Bool) || from == Some(node.ty.dtype) {
+            return x.clone();
+        }
+        self.names.map("cast", std::slice::from_ref(x), vec![("dtype", Arg::DType(node.ty.dtype))])
+    }
+}
+
+/// Whether the program gives this value a name.
+pub fn is_named(node: &Node) -> bool {
+    node.name.is_some()
+}
+
+fn leaf(id: NodeId, node: &Node) -> Atom {
+    Atom::Leaf(id, node.ty.shape.clone())
+}
+
+fn named_value(id: NodeId, node: &Node) -> Sum {
+    let atom = match (&node.name, node.op.name) {
+        (Some(name), "constant") if node.ty.shape.is_empty() => Atom::Const(name.clone()),
+        _ if node.ty.dtype == DType::Bool => {
+            let holds = Sum::atom(leaf(id, node));
+            Atom::Mask(Cond::Holds(Rc::new(holds)), true)
+        }
+        _ => leaf(id, node),
+    };
+    Sum::atom(atom).with_shape(&node.ty.shape)
+}
+
+/// A constant whose elements are all one number that has a short decimal text; else an opaque call.
+fn constant(node: &Node) -> Sum {
+    let Some(tensor) = node.attrs.tensor("value") else { return Sum::zero(&node.ty.shape) };
+    if !tensor.is_empty() && (1..tensor.len()).all(|i| tensor.at(i) == tensor.at(0)) {
+        if let Some(number) = rational(tensor.at(0)) {
+            return Sum::number(number, &node.ty.shape);
+        }
+        let name = match tensor.at(0).as_f64() {
+            x if x == f64::INFINITY => "inf",
+            x if x == f64::NEG_INFINITY => return Sum::atom(special("inf")).scale(Rat::int(-1)),
+            _ => "nan",
+        };
+        return Sum::atom(special(name));
+    }
+    let named = vec![("value", Arg::Dims(vec![Dim::constant(tensor.len() as i64)]))];
+    let (args, shape) = (vec![], node.ty.shape.clone());
+    Sum::atom(Atom::Call(Call { name: "constant", args, named, shape, elementwise: false }))
+}
+
+fn special(name: &'static str) -> Atom {
+    Atom::Const(name.into())
+}
+
+/// The number a literal's shortest text names, so that the f32 nearest to 0.1 is one tenth again.
+pub fn rational(literal: Literal) -> Option<Rat> {
+    match literal {
+        Literal::F32(bits) => Rat::of_decimal(&format!("{:e}", f32::from_bits(bits))),
+        Literal::F64(bits) => Rat::of_decimal(&format!("{:e}", f64::from_bits(bits))),
+        Literal::I32(n) => Some(Rat::int(i64::from(n))),
+        Literal::I64(n) => Some(Rat::int(n)),
+        Literal::Bool(b) => Some(Rat::int(i64::from(b))),
+    }
+}
+
+fn arguments(node: &Node) -> Vec<(&'static str, Arg)> {
+    use crate::ir::graph::Attr;
+    let argument = |attr: &Attr| match attr {
+        Attr::Int(n) => Some(Arg::Int(*n)),
+        Attr::Bool(b) => Some(Arg::Bool(*b)),
+        Attr::Axes(a) => Some(Arg::Axes(a.clone())),
+        Attr::Dims(d) => Some(Arg::Dims(d.clone())),
+        Attr::DType(d) => Some(Arg::DType(*d)),
+        Attr::Str(_) | Attr::Slice(_) | Attr::Literal(_) | Attr::Tensor(_) => None,
+    };
+    node.attrs.0.iter().filter_map(|(name, attr)| Some((*name, argument(attr)?))).collect()
+}

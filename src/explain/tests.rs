@@ -1,0 +1,488 @@
+//! The nets of the teaching material: exactly the lines a person would write.
+
+use crate::explain::{Derivation, Request, check, code, derive, text};
+use crate::interp::Bindings;
+use crate::ir::build::Builder;
+use crate::ir::dim::Dim;
+use crate::ir::graph::{NodeId, Type};
+use crate::ops::build as o;
+use crate::scalar::DType;
+use ndarray::{ArrayD, IxDyn};
+
+/// Builds graphs as the checker does: names on what the user named, broadcasts as nodes.
+struct Net {
+    b: Builder,
+    variables: Vec<NodeId>,
+}
+
+fn dims(shape: &[&str]) -> Vec<Dim> {
+    shape.iter().map(|d| d.parse::<i64>().map_or_else(|_| Dim::symbol(*d), Dim::constant)).collect()
+}
+
+impl Net {
+    fn new() -> Net {
+        Net { b: Builder::default(), variables: vec![] }
+    }
+
+    fn placeholder(&mut self, name: &str, dtype: DType, shape: &[&str]) -> NodeId {
+        o::placeholder(&mut self.b, name, Type::new(dtype, dims(shape)))
+    }
+
+    fn input(&mut self, name: &str, shape: &[&str]) -> NodeId {
+        self.placeholder(name, DType::F64, shape)
+    }
+
+    fn variable(&mut self, name: &str, shape: &[&str]) -> NodeId {
+        let id = o::variable(&mut self.b, name, Type::new(DType::F64, dims(shape)));
+        self.variables.push(id);
+        id
+    }
+
+    fn name(&mut self, name: &str, id: NodeId) -> NodeId {
+        self.b.graph.node_mut(id).name = Some(name.into());
+        id
+    }
+
+    fn number(&mut self, x: f64) -> NodeId {
+        o::scalar(&mut self.b, DType::F64, x)
+    }
+
+    /// Broadcasts the one of lower rank or with ones.
+    fn fit(&mut self, x: NodeId, y: NodeId) -> (NodeId, NodeId) {
+        let shape = crate::explain::normal::join(&self.b.ty(x).shape, &self.b.ty(y).shape);
+        (o::broadcast_to(&mut self.b, x, &shape), o::broadcast_to(&mut self.b, y, &shape))
+    }
+
+    fn two(&mut self, f: fn(&mut Builder, NodeId, NodeId) -> NodeId, x: NodeId, y: NodeId) -> NodeId {
+        let (x, y) = self.fit(x, y);
+        f(&mut self.b, x, y)
+    }
+
+    fn add(&mut self, x: NodeId, y: NodeId) -> NodeId {
+        self.two(o::add, x, y)
+    }
+
+    fn sub(&mut self, x: NodeId, y: NodeId) -> NodeId {
+        self.two(o::sub, x, y)
+    }
+
+    fn mul(&mut self, x: NodeId, y: NodeId) -> NodeId {
+        self.two(o::mul, x, y)
+    }
+
+    fn matmul(&mut self, x: NodeId, y: NodeId) -> NodeId {
+        o::matmul(&mut self.b, x, y)
+    }
+
+    fn square(&mut self, x: NodeId) -> NodeId {
+        let two = self.number(2.0);
+        self.two(o::pow, x, two)
+    }
+
+    fn relu(&mut self, x: NodeId) -> NodeId {
+        let zero = self.number(0.0);
+        self.two(o::maximum, zero, x)
+    }
+
+    fn mean(&mut self, x: NodeId) -> NodeId {
+        let axes: Vec<usize> = (0..self.b.ty(x).rank()).collect();
+        o::mean(&mut self.b, x, &axes, o::Keep::No)
+    }
+
+    fn total(&mut self, x: NodeId) -> NodeId {
+        let axes: Vec<usize> = (0..self.b.ty(x).rank()).collect();
+        o::sum(&mut self.b, x, &axes, o::Keep::No)
+    }
+
+    fn derive(&self, loss: NodeId) -> Derivation {
+        let request = Request { loss, variables: &self.variables, wrt: &self.variables };
+        derive(&self.b.graph, &request).expect("a scalar loss of a small net")
+    }
+
+    fn text(&self, loss: NodeId) -> String {
+        text::print(&self.derive(loss), None)
+    }
+}
+
+fn lesson() -> (Net, NodeId) {
+    let mut n = Net::new();
+    let x = n.input("x", &["batch", "2"]);
+    let y_ = n.input("y_", &["batch", "1"]);
+    let w1 = n.variable("w1", &["2", "3"]);
+    let w2 = n.variable("w2", &["3", "1"]);
+    let a = n.matmul(x, w1);
+    n.name("a", a);
+    let y = n.matmul(a, w2);
+    n.name("y", y);
+    let r = n.sub(y, y_);
+    let e = n.square(r);
+    let mse = n.mean(e);
+    n.name("mse", mse);
+    (n, mse)
+}
+
+fn logistic() -> (Net, NodeId) {
+    let mut n = Net::new();
+    let x = n.input("x", &["batch", "2"]);
+    let y_ = n.input("y_", &["batch", "1"]);
+    let w = n.variable("w", &["2", "1"]);
+    let b = n.variable("b", &["1"]);
+    let t = n.matmul(x, w);
+    let z = n.add(t, b);
+    n.name("z", z);
+    // softplus(z) - z*y_, with the derivative that softplus states
+    let hidden = o::opaque(&mut n.b, z);
+    let exp = o::exp(&mut n.b, hidden);
+    let value = o::log1p(&mut n.b, exp);
+    let slope = o::sigmoid(&mut n.b, z);
+    let softplus = o::stated(&mut n.b, value, z, slope);
+    let zy = n.mul(z, y_);
+    let each = n.sub(softplus, zy);
+    let bce = n.mean(each);
+    n.name("bce", bce);
+    let p = o::sigmoid(&mut n.b, z);
+    n.name("p", p);
+    (n, bce)
+}
+
+fn classifier() -> (Net, NodeId) {
+    let mut n = Net::new();
+    let x = n.input("x", &["batch", "2"]);
+    let label = n.placeholder("label", DType::I64, &["batch"]);
+    let w1 = n.variable("w1", &["2", "4"]);
+    let b1 = n.variable("b1", &["4"]);
+    let w2 = n.variable("w2", &["4", "3"]);
+    let b2 = n.variable("b2", &["3"]);
+    let t = n.matmul(x, w1);
+    let z = n.add(t, b1);
+    let h = n.relu(z);
+    n.name("h", h);
+    let t = n.matmul(h, w2);
+    let logits = n.add(t, b2);
+    n.name("logits", logits);
+    let lse = o::logsumexp(&mut n.b, logits, &[1], o::Keep::Yes);
+    let logp = n.sub(logits, lse);
+    let hot = o::one_hot(&mut n.b, label, &Dim::constant(3), DType::F64);
+    let picked = n.mul(hot, logp);
+    let rows = o::sum(&mut n.b, picked, &[1], o::Keep::No);
+    let mean = n.mean(rows);
+    let nll = o::neg(&mut n.b, mean);
+    n.name("nll", nll);
+    (n, nll)
+}
+
+fn newsvendor() -> (Net, NodeId) {
+    let mut n = Net::new();
+    let x = n.input("x", &["batch", "2"]);
+    let y_ = n.input("y_", &["batch", "1"]);
+    let w1 = n.variable("w1", &["2", "1"]);
+    let y = n.matmul(x, w1);
+    n.name("y", y);
+    let cost = n.number(9.0);
+    n.name("COST", cost);
+    let profit = n.number(1.0);
+    n.name("PROFIT", profit);
+    let over = n.sub(y, y_);
+    let over = n.mul(cost, over);
+    let under = n.sub(y_, y);
+    let under = n.mul(profit, under);
+    let more = n.two(o::gt, y, y_);
+    let each = o::select(&mut n.b, more, over, under);
+    let total = n.total(each);
+    n.name("cost", total);
+    (n, total)
+}
+
+fn shared() -> (Net, NodeId) {
+    let mut n = Net::new();
+    let x = n.input("x", &["batch", "3"]);
+    let y_ = n.input("y_", &["batch", "3"]);
+    let w = n.variable("w", &["3", "3"]);
+    let t = n.matmul(x, w);
+    let h = o::tanh(&mut n.b, t);
+    n.name("h", h);
+    let y = n.matmul(h, w);
+    n.name("y", y);
+    let lambda = n.number(0.01);
+    n.name("LAMBDA", lambda);
+    let r = n.sub(y, y_);
+    let e = n.square(r);
+    let mse = n.mean(e);
+    let w2 = n.square(w);
+    let l2 = n.total(w2);
+    let l2 = n.mul(lambda, l2);
+    let obj = n.add(mse, l2);
+    n.name("obj", obj);
+    (n, obj)
+}
+
+#[track_caller]
+fn expect((net, loss): (Net, NodeId), lines: &str) {
+    let want: Vec<&str> = lines.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let got = net.text(loss);
+    let got: Vec<&str> = got.lines().collect();
+    assert_eq!(got, want, "\n{}\n{}", got.join("\n"), code::print(&net.derive(loss)));
+}
+
+#[test]
+fn the_lesson_takes_four_lines() {
+    expect(
+        lesson(),
+        "
+        d        = 2/batch * (y - y_)   [batch, 1]   ∂mse/∂y
+        ∂mse/∂w2 = a.T @ d              [3, 1]
+        ∂mse/∂a  = d @ w2.T             [batch, 3]
+        ∂mse/∂w1 = x.T @ ∂mse/∂a        [2, 3]
+        ",
+    );
+}
+
+#[test]
+fn logistic_regression() {
+    expect(
+        logistic(),
+        "
+        d       = (p - y_) / batch   [batch, 1]   ∂bce/∂z
+        ∂bce/∂w = x.T @ d            [2, 1]
+        ∂bce/∂b = sum(d, axis=0)     [1]
+        ",
+    );
+}
+
+#[test]
+fn relu_network_with_softmax_cross_entropy() {
+    expect(
+        classifier(),
+        "
+        δ2       = (softmax(logits) - one_hot(label, 3)) / batch   [batch, 3]   ∂nll/∂logits
+        ∂nll/∂w2 = h.T @ δ2                                        [4, 3]
+        ∂nll/∂b2 = sum(δ2, axis=0)                                 [3]
+        δ1       = (δ2 @ w2.T) * (h > 0)                           [batch, 4]   ∂nll/∂(x @ w1 + b1)
+        ∂nll/∂w1 = x.T @ δ1                                        [2, 4]
+        ∂nll/∂b1 = sum(δ1, axis=0)                                 [4]
+        ",
+    );
+}
+
+#[test]
+fn asymmetric_loss() {
+    expect(
+        newsvendor(),
+        "
+        ∂cost/∂y  = where(y > y_, COST, -PROFIT)   [batch, 1]
+        ∂cost/∂w1 = x.T @ ∂cost/∂y                 [2, 1]
+        ",
+    );
+}
+
+#[test]
+fn shared_weights() {
+    expect(
+        shared(),
+        "
+        d       = 2/(3*batch) * (y - y_)                                    [batch, 3]   ∂obj/∂y
+        ∂obj/∂w = h.T @ d + x.T @ ((d @ w.T) * (1 - h**2)) + 2*LAMBDA * w   [3, 3]
+        ",
+    );
+}
+
+/// A linear congruential generator: nets and data must be the same on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % n
+    }
+
+    fn unit(&mut self) -> f64 {
+        self.below(1 << 20) as f64 / f64::from(1 << 19) - 1.0
+    }
+}
+
+/// Values for every leaf, with sizes that are no size in a program.
+fn data(net: &Net, dice: &mut Dice) -> Bindings {
+    let mut bindings = Bindings::default();
+    bindings.sizes.insert("batch".into(), 5);
+    bindings.sizes.insert("n".into(), 7);
+    for id in net.b.graph.ids() {
+        let node = net.b.graph.node(id);
+        if !matches!(node.op.name, "placeholder" | "variable") {
+            continue;
+        }
+        let shape: Vec<usize> =
+            node.ty.shape.iter().map(|d| d.size(&bindings.sizes).expect("a known size") as usize).collect();
+        let integer = !node.ty.dtype.is_float();
+        let array = ArrayD::from_shape_simple_fn(IxDyn(&shape), || {
+            if integer { dice.below(3) as f64 } else { dice.unit() }
+        });
+        bindings.nodes.insert(id, array);
+    }
+    bindings
+}
+
+/// The printed text, parsed back, must agree with autodiff's graph.
+#[track_caller]
+fn agrees(net: &Net, loss: NodeId, dice: &mut Dice) {
+    let derivation = net.derive(loss);
+    for _ in 0..3 {
+        let error = check::largest_error(&net.b.graph, loss, &derivation, &data(net, dice));
+        let text = || text::print(&derivation, None);
+        match error {
+            Ok(error) => assert!(error < 1e-10, "error {error:e} in\n{}", text()),
+            Err(why) => panic!("{why}\nin\n{}", text()),
+        }
+    }
+}
+
+#[test]
+fn the_nets_agree_with_autodiff() {
+    for net in [lesson, logistic, classifier, newsvendor, shared] {
+        let (net, loss) = net();
+        agrees(&net, loss, &mut Dice(7));
+    }
+}
+
+/// One more step of a random net, from a value `[batch, k]` to another.
+fn random_step(n: &mut Net, dice: &mut Dice, h: NodeId, count: usize) -> NodeId {
+    let k = n.b.ty(h).shape[1].clone();
+    let k = k.to_string();
+    let next = ["2", "3", "4", "n"][dice.below(4)];
+    let half = n.number([0.5, 2.0, 0.1, 3.0, -1.5][dice.below(5)]);
+    let keep = |n: &mut Net, f: fn(&mut Builder, NodeId, &[usize], o::Keep) -> NodeId, x| {
+        f(&mut n.b, x, &[1], o::Keep::Yes)
+    };
+    match dice.below(20) {
+        0..=2 => {
+            let w = n.variable(&format!("w{count}"), &[&k, next]);
+            n.matmul(h, w)
+        }
+        3 => {
+            let w = n.variable(&format!("w{count}"), &[next, &k]);
+            let t = o::matrix_transpose(&mut n.b, w);
+            n.matmul(h, t)
+        }
+        4 | 5 => {
+            let shape = [vec![k.as_str()], vec!["1", &k], vec!["batch", "1"]];
+            let b = n.variable(&format!("b{count}"), &shape[dice.below(3)]);
+            n.add(h, b)
+        }
+        6 => {
+            let g = n.variable(&format!("g{count}"), &[&k]);
+            n.mul(g, h)
+        }
+        7 => o::tanh(&mut n.b, h),
+        8 => o::sigmoid(&mut n.b, h),
+        9 => n.relu(h),
+        10 => {
+            let small = n.mul(h, half);
+            let bounded = o::tanh(&mut n.b, small);
+            o::exp(&mut n.b, bounded)
+        }
+        11 => {
+            let lse = keep(n, o::logsumexp, h);
+            let shifted = n.sub(h, lse);
+            if dice.below(2) == 0 { shifted } else { o::exp(&mut n.b, shifted) }
+        }
+        12 => {
+            let m = keep(n, o::mean, h);
+            n.sub(h, m)
+        }
+        13 => {
+            let s = n.square(h);
+            let v = keep(n, o::mean, s);
+            let one = n.number(1.0);
+            let v = n.add(v, one);
+            let inv = o::rsqrt(&mut n.b, v);
+            n.mul(h, inv)
+        }
+        14 => {
+            let zero = n.number(0.25);
+            let yes = n.two(o::gt, h, zero);
+            let other = n.mul(h, half);
+            o::select(&mut n.b, yes, h, other)
+        }
+        15 => {
+            let s = n.square(h);
+            let two = n.number(2.0);
+            let s = n.add(s, two);
+            if dice.below(2) == 0 { o::sqrt(&mut n.b, s) } else { n.two(o::div, h, s) }
+        }
+        16 => n.mul(h, half),
+        17 => {
+            let axis = dice.below(2);
+            let s = o::sum(&mut n.b, h, &[axis], o::Keep::Yes);
+            let s = o::tanh(&mut n.b, s);
+            n.mul(h, s)
+        }
+        18 => {
+            let s = o::sin(&mut n.b, h);
+            n.add(h, s)
+        }
+        _ => {
+            let s = o::mean(&mut n.b, h, &[1], o::Keep::No);
+            let s = n.square(s);
+            let s = o::reshape(&mut n.b, s, &dims(&["batch", "1"]));
+            n.sub(h, s)
+        }
+    }
+}
+
+fn random_net(seed: u64) -> (Net, NodeId) {
+    let mut dice = Dice(seed);
+    for _ in 0..8 {
+        dice.below(2);
+    }
+    let mut n = Net::new();
+    let mut h = n.input("x", &["batch", "3"]);
+    let w = n.variable("w", &["3", "4"]);
+    h = n.matmul(h, w);
+    let mut last = h;
+    for step in 0..1 + dice.below(6) {
+        let before = h;
+        h = random_step(&mut n, &mut dice, h, step);
+        if dice.below(6) == 0 && n.b.ty(last).shape == n.b.ty(h).shape {
+            h = if dice.below(2) == 0 { n.add(h, last) } else { n.mul(h, last) };
+        }
+        if dice.below(2) == 0 && n.b.graph.node(h).name.is_none() {
+            n.name(&format!("h{step}"), h);
+        }
+        last = before;
+    }
+    let k = n.b.ty(h).shape[1].to_string();
+    let loss = match dice.below(4) {
+        0 => n.total(h),
+        1 => {
+            let axes = [0];
+            let s = o::mean(&mut n.b, h, &axes, o::Keep::No);
+            let s = n.square(s);
+            n.total(s)
+        }
+        _ => {
+            let y_ = n.input("y_", &["batch", &k]);
+            let r = n.sub(h, y_);
+            let r = n.square(r);
+            n.mean(r)
+        }
+    };
+    let loss = if dice.below(3) == 0 {
+        let lambda = n.number(0.5);
+        n.name("LAMBDA", lambda);
+        let s = n.square(w);
+        let s = n.total(s);
+        let s = n.mul(lambda, s);
+        n.add(loss, s)
+    } else {
+        loss
+    };
+    n.name("l", loss);
+    (n, loss)
+}
+
+#[test]
+fn random_nets_agree_with_autodiff() {
+    for seed in 0..200 {
+        let (net, loss) = random_net(seed);
+        agrees(&net, loss, &mut Dice(seed));
+    }
+}
