@@ -10,7 +10,8 @@ use std::collections::HashMap;
 /// Instructions a merged map may have: compile time grows faster than the body.
 const MOST_INSTRUCTIONS: usize = 300;
 
-/// Buffers a merged map may touch: more streams than a core's prefetchers follow are slower than two loops.
+/// Buffers a merged map may touch, unless it is tiny: more streams than a core's prefetchers follow are slower
+/// than two loops.
 const MOST_STREAMS: usize = 24;
 
 /// Maps over at most so many elements are merged even if they share nothing: there, starting a loop costs
@@ -89,8 +90,7 @@ impl Groups {
         for buffer in &loads {
             self.reader.insert((space_id, *buffer), at);
         }
-        let elements = space.iter().try_fold(1i64, |n, e| n.checked_mul(e.as_const()?));
-        if elements.is_some_and(|n| n <= TINY) {
+        if is_tiny(&space) {
             self.tiny.insert(space_id, at);
         }
         let streams = loads.len() + 1;
@@ -128,6 +128,11 @@ impl Groups {
     }
 }
 
+fn is_tiny(space: &[Extent]) -> bool {
+    let elements = space.iter().try_fold(1i64, |n, e| n.checked_mul(e.as_const()?));
+    elements.is_some_and(|n| n <= TINY)
+}
+
 impl Group {
     /// The value stored by exactly this access.
     fn stored(&self, access: &Access) -> Option<V> {
@@ -141,7 +146,7 @@ impl Group {
         match &self.kind {
             Kind::Map { code, streams, .. } => {
                 code.body.insts.len() + body.insts.len() <= MOST_INSTRUCTIONS
-                    && streams + loads(body).count() < MOST_STREAMS
+                    && (is_tiny(&self.space) || streams + loads(body).count() < MOST_STREAMS)
             }
             Kind::Other(_) => false,
         }

@@ -74,8 +74,8 @@ pub(super) fn schedule<'a>(
 
     // Only updates are left; the old values have as few readers ahead of them as can be.
     s.groups.seal();
-    for id in nodes.iter().filter(|id| decisions.late[id.index()]) {
-        s.node(*id, &copies)?;
+    for id in s.late_order(decisions) {
+        s.node(id, &copies)?;
     }
     let mut updates = Vec::new();
     let mut taken: Vec<BufferId> = Vec::new();
@@ -105,6 +105,17 @@ struct Copies {
     of: HashMap<NodeId, (NodeId, Access)>,
     /// Nodes with a kernel and a contiguous buffer of their own.
     filled: HashMap<NodeId, BufferId>,
+}
+
+/// When a node of the update phase can be computed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    /// Before the phase.
+    Early,
+    /// From values of before the phase and from other scalars.
+    Scalar,
+    /// After something larger.
+    Waits,
 }
 
 struct Scheduler<'a> {
@@ -161,6 +172,37 @@ impl<'a> Scheduler<'a> {
             self.layout.places[i] = Some(whole(to.buffer, &self.layout.shapes[i]));
         }
         Ok(copies)
+    }
+
+    /// The nodes that only updates need, in the order of their kernels. Scalars that others wait for (a
+    /// learning rate corrected for its step) come first, so that each variable's update stays one kernel;
+    /// new values of scalars come last, since large updates may read the old ones.
+    fn late_order(&self, decisions: &Decisions) -> Vec<NodeId> {
+        let n = self.layout.live.len();
+        let mut ranks = vec![Rank::Early; n];
+        let (mut first, mut middle, mut last) = (Vec::new(), Vec::new(), Vec::new());
+        let mut used = vec![false; n];
+        let late = |i: &usize| self.layout.live[*i] && decisions.late[*i];
+        for i in (0..n).filter(late) {
+            for operand in &self.layout.graph().nodes[i].operands {
+                used[operand.index()] = true;
+            }
+        }
+        for i in (0..n).filter(late) {
+            let id = NodeId(i as u32);
+            let node = self.layout.node(id);
+            let scalar = self.layout.shape(id).iter().all(|e| e.is(1));
+            let ready = node.operands.iter().all(|o| ranks[o.index()] != Rank::Waits);
+            ranks[i] = if scalar && ready { Rank::Scalar } else { Rank::Waits };
+            match ranks[i] {
+                Rank::Scalar if used[i] => first.push(id),
+                Rank::Scalar => last.push(id),
+                _ => middle.push(id),
+            }
+        }
+        first.extend(middle);
+        first.extend(last);
+        first
     }
 
     fn fill(&mut self, id: NodeId, copies: &mut Copies) -> Access {
