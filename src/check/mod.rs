@@ -1,3 +1,55 @@
-//! From the syntax tree to a typed program: names, dimensions, dtypes; broadcasts become explicit nodes.
+//! The checker: syntax tree in, [`program::Program`] out.
+//!
+//! Gives every name, dimension and dtype a meaning, folds what is known at compile time, inlines
+//! functions, makes broadcasts explicit, and builds the step of each `train`. A failed binding becomes
+//! [`value::Value::Poison`], which silences what follows from it, so that one run reports every error of
+//! a file. Never knows how anything is computed, and reads no data.
 
+mod action;
+mod arguments;
+mod broadcast;
+mod builtins;
+mod call;
+mod cx;
+mod data;
+mod dims;
+mod entity;
+mod expr;
+mod feed;
+mod function;
+mod import;
+mod index;
+mod later;
+mod number;
+mod operands;
+mod optimizer;
+mod prelude;
 pub mod program;
+mod settings;
+mod start;
+mod statement;
+mod suggest;
+mod train;
+mod value;
+
+use crate::check::cx::Cx;
+use crate::check::program::{Overrides, Program};
+use crate::diag::Diagnostics;
+use crate::source::{SourceFile, Sources};
+use crate::syntax::ast;
+
+/// Checks a whole file. Errors come sorted by place; warnings of a good file are in the program.
+pub fn elaborate(
+    ast: &ast::File,
+    file: &SourceFile,
+    sources: &mut Sources,
+    overrides: &Overrides,
+) -> Result<Program, Diagnostics> {
+    let mut cx = Cx::new(file, sources);
+    cx.apply_overrides(ast, overrides);
+    cx.declare(ast);
+    for statement in &ast.statements {
+        cx.statement(statement);
+    }
+    cx.finish(file)
+}

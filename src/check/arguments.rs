@@ -1,0 +1,85 @@
+//! Arguments of a call, and how they find their parameters.
+
+use crate::check::cx::Cx;
+use crate::check::suggest::closest;
+use crate::check::value::Value;
+use crate::diag::Diagnostic;
+use crate::diag::codes::check as codes;
+use crate::source::Span;
+use crate::syntax::ast::{Arg, Ident};
+
+/// An evaluated argument.
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub name: Option<Ident>,
+    pub value: Value,
+    pub span: Span,
+}
+
+impl Cx<'_> {
+    pub fn given(&mut self, args: &[Arg]) -> Vec<Given> {
+        args.iter()
+            .map(|a| Given { name: a.name.clone(), value: self.eval(&a.value), span: a.value.span })
+            .collect()
+    }
+
+    /// For each parameter the argument that it gets, if any. Unknown, doubled and surplus arguments are
+    /// reported; whether a missing one matters is the caller's business.
+    pub fn assign(&mut self, callee: &str, params: &[&str], args: &[Given], span: Span) -> Option<Vec<Option<usize>>> {
+        let mut slots: Vec<Option<usize>> = vec![None; params.len()];
+        let mut good = true;
+        for (i, a) in args.iter().enumerate() {
+            let slot = match &a.name {
+                None => {
+                    if i >= params.len() || args[..i].iter().any(|b| b.name.is_some()) {
+                        let text = if i >= params.len() {
+                            let n = params.len();
+                            format!("`{callee}` takes {n} argument{}, not {}", if n == 1 { "" } else { "s" }, args.len())
+                        } else {
+                            "an argument without name follows one with a name".to_string()
+                        };
+                        self.report(Diagnostic::error(&codes::ARGUMENTS, a.span, text).note(signature(callee, params)));
+                        good = false;
+                        continue;
+                    }
+                    i
+                }
+                Some(name) => match params.iter().position(|p| *p == name.name) {
+                    Some(slot) => slot,
+                    None => {
+                        let text = format!("`{callee}` has no argument `{}`", name.name);
+                        let mut d = Diagnostic::error(&codes::ARGUMENTS, name.span, text).note(signature(callee, params));
+                        if let Some(near) = closest(&name.name, params.iter().copied()) {
+                            d = d.fix(format!("did you mean `{near}`?"));
+                        }
+                        self.report(d);
+                        good = false;
+                        continue;
+                    }
+                },
+            };
+            if slots[slot].is_some() {
+                let text = format!("`{}` of `{callee}` is given twice", params[slot]);
+                self.error(&codes::ARGUMENTS, a.span, text);
+                good = false;
+            }
+            slots[slot] = Some(i);
+        }
+        let _ = span;
+        good.then_some(slots)
+    }
+
+    pub fn missing(&mut self, callee: &str, param: &str, params: &[&str], span: Span) {
+        let text = format!("`{callee}` needs the argument `{param}`");
+        self.report(Diagnostic::error(&codes::ARGUMENTS, span, text).note(signature(callee, params)));
+    }
+}
+
+/// `the arguments of `sum` are x, axis, keepdims`
+fn signature(callee: &str, params: &[&str]) -> String {
+    match params {
+        [] => format!("`{callee}` takes no arguments"),
+        [one] => format!("the only argument of `{callee}` is {one}"),
+        _ => format!("the arguments of `{callee}` are {}", params.join(", ")),
+    }
+}

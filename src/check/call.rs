@@ -1,0 +1,277 @@
+//! Calls of ops: operands first, then the parameters of the op's row.
+
+use crate::check::arguments::Given;
+use crate::check::cx::Cx;
+use crate::check::value::{Num, Value};
+use crate::diag::Diagnostic;
+use crate::diag::codes::check as codes;
+use crate::ir::dim::{Dim, ShapeText};
+use crate::ir::graph::{Attr, Attrs, NodeId};
+use crate::ir::op::{Class, EvalCx, OpDef, Param, ParamKind};
+use crate::scalar::DType;
+use crate::source::Span;
+use crate::syntax::ast::{Arg, Expr, ExprKind};
+use ndarray::{ArrayD, IxDyn};
+
+/// Names of operands, for the ops where people write them: `clip(x, lo=0, hi=1)`.
+fn operand_names(op: &OpDef) -> Vec<&'static str> {
+    match (op.name, op.arity) {
+        ("clip", _) => vec!["x", "lo", "hi"],
+        ("where", _) => vec!["condition", "then", "otherwise"],
+        ("take", _) => vec!["x", "indices"],
+        (_, 1) => vec!["x"],
+        (_, 2) => vec!["x", "y"],
+        (_, n) => ["a", "b", "c", "d"].into_iter().take(n).collect(),
+    }
+}
+
+impl Cx<'_> {
+    pub fn call(&mut self, callee: &Expr, args: &[Arg], span: Span) -> Value {
+        if let ExprKind::Field { base, field } = &callee.kind {
+            return self.method(base, field, args, span);
+        }
+        if let ExprKind::Name(name) = &callee.kind
+            && self.lookup_is_later(name)
+        {
+            return self.unknown_name(name, callee.span);
+        }
+        match self.eval(callee) {
+            Value::Op(op) => {
+                let given = self.given(args);
+                self.call_op(op, &given, span)
+            }
+            Value::Def(def) => self.call_def(&def, args, span),
+            Value::Builtin(b) => self.call_builtin(b, args, span),
+            Value::Poison => {
+                // The arguments may hold mistakes of their own.
+                self.given(args);
+                Value::Poison
+            }
+            other => {
+                let text = format!("{} cannot be called", other.describe());
+                self.error(&codes::KIND, callee.span, text)
+            }
+        }
+    }
+
+    /// A layer of the prelude is found by name and still has no meaning.
+    fn lookup_is_later(&self, name: &str) -> bool {
+        !self.globals.contains_key(name)
+            && !self.declared.contains_key(name)
+            && crate::check::later::op(name).is_some()
+    }
+
+    pub fn call_op(&mut self, op: &'static OpDef, args: &[Given], span: Span) -> Value {
+        let operands = operand_names(op);
+        let params: Vec<&Param> = op.params.iter().filter(|p| p.kind != ParamKind::Hidden).collect();
+        let names: Vec<&str> = operands.iter().copied().chain(params.iter().map(|p| p.name)).collect();
+        let Some(slots) = self.assign(op.name, &names, args, span) else { return Value::Poison };
+        if args.iter().any(|a| a.value.is_poison()) {
+            return Value::Poison;
+        }
+        let mut values = Vec::new();
+        for (name, slot) in operands.iter().zip(&slots) {
+            match slot {
+                Some(i) => values.push((args[*i].value.clone(), args[*i].span)),
+                None => {
+                    self.missing(op.name, name, &names, span);
+                    return Value::Poison;
+                }
+            }
+        }
+        let given = |p: &Param| {
+            let at = names.iter().position(|n| *n == p.name)?;
+            slots[at].map(|i| &args[i])
+        };
+        if op.class == Class::Elementwise && op.params.is_empty() {
+            let numbers: Option<Vec<Num>> = values
+                .iter()
+                .map(|(v, _)| match v {
+                    Value::Number(n) => Some(*n),
+                    _ => None,
+                })
+                .collect();
+            if let Some(numbers) = numbers
+                && let Some(value) = fold(op, &numbers)
+            {
+                return value;
+            }
+            return self.elementwise(op.name, &values, span);
+        }
+        let mut nodes: Vec<NodeId> = Vec::new();
+        for (i, (v, s)) in values.iter().enumerate() {
+            // Written indices are integers.
+            let like = (op.name == "take" && i == 1 || op.name == "one_hot").then_some(DType::I64);
+            match self.tensor(v, *s, if v.as_node().is_none() { like } else { None }) {
+                Some(id) => nodes.push(id),
+                None => return Value::Poison,
+            }
+        }
+        let Some(attrs) = self.attributes(op, &nodes, &given, span) else { return Value::Poison };
+        let spans: Vec<Span> = values.iter().map(|(_, s)| *s).collect();
+        self.apply(op, &nodes, attrs, span, &spans)
+    }
+
+    fn attributes<'g>(
+        &mut self,
+        op: &'static OpDef,
+        nodes: &[NodeId],
+        given: &dyn Fn(&Param) -> Option<&'g Given>,
+        span: Span,
+    ) -> Option<Attrs> {
+        let mut attrs = Attrs::none();
+        let rank = nodes.first().map_or(0, |n| self.b.ty(*n).rank());
+        for p in op.params {
+            let arg = given(p);
+            let at = arg.map_or(span, |a| a.span);
+            let required = |cx: &mut Self| {
+                if arg.is_none() {
+                    cx.missing(op.name, p.name, &[p.name], span);
+                }
+                arg
+            };
+            let attr = match p.kind {
+                ParamKind::Hidden if p.name == "dtype" => Attr::DType(self.numbers().unwrap_or(DType::F32)),
+                ParamKind::Hidden => continue,
+                ParamKind::Axes => match arg {
+                    None => Attr::Axes((0..rank).collect()),
+                    Some(a) => {
+                        let mut axes = self.axis_list(&a.value, rank, at)?;
+                        axes.sort_unstable();
+                        Attr::Axes(axes)
+                    }
+                },
+                ParamKind::Axis(default) => {
+                    let value = arg.map_or(Value::int(default), |a| a.value.clone());
+                    Attr::Int(self.axis(&value, rank, at)? as i64)
+                }
+                ParamKind::Flag => match arg {
+                    None => Attr::Bool(false),
+                    Some(a) => Attr::Bool(self.as_bool(&a.value, at, &format!("`{}`", p.name))?),
+                },
+                ParamKind::DType => match &required(self)?.value {
+                    Value::DType(d) => Attr::DType(*d),
+                    other => {
+                        let text = format!("`{}` must be a dtype such as f32, not {}", p.name, other.describe());
+                        self.error(&codes::KIND, at, text);
+                        return None;
+                    }
+                },
+                ParamKind::Dims => {
+                    let value = required(self)?.value.clone();
+                    let shape = self.as_shape(&value, at)?;
+                    let first = nodes.first().map(|n| self.b.ty(*n).shape.clone()).unwrap_or_default();
+                    Attr::Dims(if op.name == "reshape" { self.reshaped(&first, shape, at)? } else { shape })
+                }
+                ParamKind::Dim => {
+                    let value = required(self)?.value.clone();
+                    Attr::Dims(vec![self.as_dim(&value, at)?])
+                }
+                ParamKind::Permutation => match arg {
+                    None => Attr::Axes((0..rank).rev().collect()),
+                    Some(a) => {
+                        let axes = self.axis_list(&a.value, rank, at)?;
+                        if axes.len() != rank {
+                            let text = format!("`{}` must name each of the {rank} axes once", p.name);
+                            self.error(&codes::AXIS, at, text);
+                            return None;
+                        }
+                        Attr::Axes(axes)
+                    }
+                },
+            };
+            attrs = attrs.with(p.name, attr);
+        }
+        Some(attrs)
+    }
+
+    /// One axis, counted from the end if negative.
+    fn axis(&mut self, value: &Value, rank: usize, span: Span) -> Option<usize> {
+        let n = self.as_int(value, span, "an axis")?;
+        let axis = if n < 0 { n + rank as i64 } else { n };
+        if (0..rank as i64).contains(&axis) {
+            return Some(axis as usize);
+        }
+        let has = match rank {
+            0 => "a scalar has no axes".to_string(),
+            1 => "this tensor has one axis, 0 (or -1)".to_string(),
+            _ => format!("this tensor has the axes 0 to {} (or -{rank} to -1)", rank - 1),
+        };
+        self.report(Diagnostic::error(&codes::AXIS, span, format!("there is no axis {n}")).note(has));
+        None
+    }
+
+    /// Different axes, in the order written.
+    fn axis_list(&mut self, value: &Value, rank: usize, span: Span) -> Option<Vec<usize>> {
+        let Some(items) = value.items() else { return Some(vec![self.axis(value, rank, span)?]) };
+        let mut axes = Vec::new();
+        for item in &items {
+            let axis = self.axis(item, rank, span)?;
+            if axes.contains(&axis) {
+                self.error(&codes::AXIS, span, format!("axis {axis} is named twice"));
+                return None;
+            }
+            axes.push(axis);
+        }
+        Some(axes)
+    }
+
+    /// The shape of a reshape, with -1 replaced by what is left; the division must be exact.
+    fn reshaped(&mut self, from: &[Dim], mut to: Vec<Dim>, span: Span) -> Option<Vec<Dim>> {
+        let hole = Dim::constant(-1);
+        let product = |dims: &[Dim], but: Option<&Dim>| {
+            let counted = dims.iter().filter(|d| Some(*d) != but);
+            counted.fold(Some(Dim::constant(1)), |acc, d| acc.and_then(|a| a.mul(d)))
+        };
+        let holes: Vec<usize> = (0..to.len()).filter(|i| to[*i] == hole).collect();
+        let total = product(from, None);
+        let rest = product(&to, Some(&hole));
+        let (Some(total), Some(rest)) = (total, rest) else {
+            self.error(&codes::SIZE, span, "the number of elements does not fit 64 bits");
+            return None;
+        };
+        let message = match holes.as_slice() {
+            [] if total == rest => return Some(to),
+            [] => format!("{} has {total} elements, {} has {rest}", ShapeText(from), ShapeText(&to)),
+            [at] => {
+                if rest != Dim::constant(0)
+                    && let Some(d) = total.div_exact(&rest)
+                {
+                    to[*at] = d;
+                    return Some(to);
+                }
+                format!("{total} elements cannot be divided by {rest} whatever the sizes are")
+            }
+            _ => "only one size can be -1".to_string(),
+        };
+        self.error(&codes::RESHAPE, span, message);
+        None
+    }
+}
+
+/// An elementwise op on compile-time numbers, in f64; whole where every operand is and the op keeps it.
+fn fold(op: &'static OpDef, numbers: &[Num]) -> Option<Value> {
+    let arrays: Vec<ArrayD<f64>> = numbers.iter().map(|n| ArrayD::from_elem(IxDyn(&[]), n.as_f64())).collect();
+    let dtypes = vec![DType::F64; numbers.len()];
+    let attrs = Attrs::none();
+    let out = (op.eval)(&EvalCx {
+        operands: &arrays.iter().collect::<Vec<_>>(),
+        dtypes: &dtypes,
+        attrs: &attrs,
+        dtype: DType::F64,
+        shape: &[],
+        sizes: &crate::ir::dim::Sizes::new(),
+    })
+    .ok()?;
+    let x = *out.first()?;
+    if matches!(op.name, "isnan" | "isfinite" | "logical_and" | "logical_or" | "logical_not" | "where") {
+        return None;
+    }
+    let whole = numbers.iter().all(|n| matches!(n, Num::Int(_)));
+    let keeps = matches!(op.name, "abs" | "sign" | "minimum" | "maximum" | "clip" | "floor" | "ceil" | "round");
+    let rounds = matches!(op.name, "floor" | "ceil" | "round");
+    Some(Value::Number(match Num::Float(x).as_int() {
+        Some(n) if (whole && keeps) || rounds => Num::Int(n),
+        _ => Num::Float(x),
+    }))
+}

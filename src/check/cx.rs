@@ -1,0 +1,236 @@
+//! The state of one check: the graph under construction, the scopes, and what was found wrong.
+
+use crate::check::entity::{Def, Entity, Home};
+use crate::check::program::{Computed, Program, Source};
+use crate::check::value::Value;
+use crate::diag::codes::check as codes;
+use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
+use crate::ir::build::Builder;
+use crate::ir::dim::Dim;
+use crate::ir::graph::{Graph, NodeId};
+use crate::scalar::DType;
+use crate::source::{FileId, SourceFile, Sources, Span};
+use crate::syntax::ast;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What the graph under construction is for: it decides which leaves an expression may read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Place {
+    /// The program's graph (or a train step's copy of it).
+    Program,
+    /// A column of this dataset.
+    Column { dataset: usize },
+    /// The start value of a variable.
+    Start { name: Arc<str>, shape: Vec<Dim>, dtype: DType },
+    /// The start value of an optimizer's state.
+    StateStart,
+}
+
+/// One inlined body: its locals, its local dimensions, and where it was called.
+#[derive(Debug)]
+pub struct Frame {
+    pub name: String,
+    pub home: Home,
+    pub locals: Vec<Local>,
+    pub dims: BTreeMap<String, Dim>,
+    pub call: Span,
+    /// In an optimizer or a schedule: numbers bound to parameters become constants of this dtype.
+    pub numbers: Option<DType>,
+    /// In an initializer: what is to be filled.
+    pub fill: Option<(Vec<Dim>, DType)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Local {
+    pub name: String,
+    pub value: Value,
+    pub span: Span,
+}
+
+/// While a [`Computed`] is built: the graph that names of outer scopes point into.
+#[derive(Debug)]
+pub struct Outer {
+    pub graph: Graph,
+    span: Option<Span>,
+    place: Place,
+    /// Frames below this one belong to the outer graph.
+    pub depth: usize,
+    /// What was copied already.
+    pub copied: BTreeMap<NodeId, NodeId>,
+    sources: Vec<(NodeId, Source)>,
+}
+
+pub struct Cx<'a> {
+    pub sources: &'a mut Sources,
+    pub file: FileId,
+    pub diags: Diagnostics,
+    pub b: Builder,
+    pub place: Place,
+    pub outer: Option<Box<Outer>>,
+    /// Leaves of the [`Computed`] under construction.
+    pub leaves: Vec<(NodeId, Source)>,
+    pub globals: BTreeMap<String, Entity>,
+    /// Every name that the file declares, for "it is declared below".
+    pub declared: BTreeMap<String, Span>,
+    /// Prelude definitions that were reached; `None` for a name it does not have.
+    pub loaded: BTreeMap<String, Option<Rc<Def>>>,
+    pub prelude_files: BTreeMap<usize, FileId>,
+    /// Dimensions of placeholders, with the place that introduced each.
+    pub dims: BTreeMap<String, Dim>,
+    pub dim_spans: BTreeMap<String, Span>,
+    /// The declared type of a leaf, for "declared here".
+    pub type_spans: BTreeMap<NodeId, Span>,
+    pub frames: Vec<Frame>,
+    pub feeds: Vec<ast::Feed>,
+    pub sets: BTreeMap<String, ast::Expr>,
+    /// `--seed` was given: it wins over `seed` in the file.
+    pub fixed_seed: bool,
+    /// Datasets with a mistake inside: what they lack may be due to it.
+    pub broken_data: BTreeSet<usize>,
+    /// Rows of a dataset, where they are known now.
+    pub row_counts: BTreeMap<usize, i64>,
+    /// The declared rows and width of the column under construction.
+    pub column_rows: Option<Dim>,
+    pub column_width: Option<Dim>,
+    pub counters: BTreeMap<&'static str, NodeId>,
+    /// The average of each variable (by index), once a `train` keeps one.
+    pub averages: BTreeMap<usize, NodeId>,
+    pub program: Program,
+}
+
+impl<'a> Cx<'a> {
+    pub fn new(file: &SourceFile, sources: &'a mut Sources) -> Cx<'a> {
+        Cx {
+            sources,
+            file: file.id,
+            diags: Diagnostics::default(),
+            b: Builder::default(),
+            place: Place::Program,
+            outer: None,
+            leaves: Vec::new(),
+            globals: BTreeMap::new(),
+            declared: BTreeMap::new(),
+            loaded: BTreeMap::new(),
+            prelude_files: BTreeMap::new(),
+            dims: BTreeMap::new(),
+            dim_spans: BTreeMap::new(),
+            type_spans: BTreeMap::new(),
+            frames: Vec::new(),
+            feeds: Vec::new(),
+            sets: BTreeMap::new(),
+            fixed_seed: false,
+            broken_data: BTreeSet::new(),
+            row_counts: BTreeMap::new(),
+            column_rows: None,
+            column_width: None,
+            counters: BTreeMap::new(),
+            averages: BTreeMap::new(),
+            program: Program::default(),
+        }
+    }
+
+    /// Reports an error and gives the value that silences what follows.
+    pub fn error(&mut self, code: Code, span: Span, message: impl Into<String>) -> Value {
+        self.report(Diagnostic::error(code, span, message))
+    }
+
+    /// Reports, moving a place inside the prelude to the call in the user's file that led there.
+    pub fn report(&mut self, mut d: Diagnostic) -> Value {
+        if d.primary.span.file != self.file {
+            let call = self.frames.iter().rev().map(|f| f.call).find(|c| c.file == self.file);
+            if let Some(call) = call {
+                let inside = self.sources.text(d.primary.span).split_whitespace().collect::<Vec<_>>().join(" ");
+                d.notes.push(format!("in `{inside}`, {}", self.sources.place(d.primary.span)));
+                d.primary.span = call;
+                d.secondary.retain(|l| l.span.file == self.file);
+                if d.severity == Severity::Error {
+                    d.fix = None;
+                }
+            }
+        } else if let Some(frame) = self.frames.last()
+            && frame.call.file == self.file
+            && frame.call != d.primary.span
+        {
+            let text = format!("`{}` is used here", frame.name);
+            d.secondary.push(crate::diag::Label { span: frame.call, text });
+        }
+        let known = |o: &Diagnostic| {
+            o.code.code == d.code.code && o.primary.span == d.primary.span && o.message == d.message
+        };
+        if !self.diags.0.iter().any(known) {
+            self.diags.push(d);
+        }
+        Value::Poison
+    }
+
+    /// The text of a place on one line, as the user wrote it.
+    pub fn text(&self, span: Span) -> String {
+        self.sources.text(span).split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Runs `body` with a graph of its own, and gives that graph with the root it returns.
+    pub fn computed(
+        &mut self,
+        place: Place,
+        body: impl FnOnce(&mut Cx<'a>) -> Option<NodeId>,
+    ) -> Option<Computed> {
+        let inner = Builder { graph: Graph::default(), span: self.b.span };
+        let outer = std::mem::replace(&mut self.b, inner);
+        let saved = self.outer.replace(Box::new(Outer {
+            graph: outer.graph,
+            span: outer.span,
+            place: std::mem::replace(&mut self.place, place),
+            depth: self.frames.len(),
+            copied: BTreeMap::new(),
+            sources: std::mem::take(&mut self.leaves),
+        }));
+        let root = body(self);
+        let outer = std::mem::replace(&mut self.outer, saved).expect("set above");
+        let graph = std::mem::replace(&mut self.b, Builder { graph: outer.graph, span: outer.span }).graph;
+        self.place = outer.place;
+        let sources = std::mem::replace(&mut self.leaves, outer.sources);
+        Some(Computed { graph, root: root?, sources })
+    }
+
+    /// Enters an inlined body; refuses recursion and absurd depth. Every `true` needs a `leave`.
+    pub fn enter(&mut self, frame: Frame, span: Span) -> bool {
+        let (name, home) = (frame.name.clone(), frame.home);
+        if self.frames.iter().any(|f| f.name == name && f.home == home) {
+            self.report(
+                Diagnostic::error(&codes::RECURSION, span, format!("`{name}` calls itself"))
+                    .note("functions are inlined, so a call of itself would never end"),
+            );
+            return false;
+        }
+        if self.frames.len() >= 64 {
+            self.error(&codes::RECURSION, span, format!("`{name}` is called more than 64 calls deep"));
+            return false;
+        }
+        self.frames.push(frame);
+        true
+    }
+
+    pub fn leave(&mut self) {
+        self.frames.pop();
+    }
+
+    /// The dtype that a schedule or optimizer computes in, inside one.
+    pub fn numbers(&self) -> Option<DType> {
+        self.frames.iter().rev().find_map(|f| f.numbers)
+    }
+
+    pub fn finish(mut self, file: &SourceFile) -> Result<Program, Diagnostics> {
+        self.diags.sort();
+        if self.diags.has_errors() {
+            return Err(self.diags);
+        }
+        let mut program = self.program;
+        let stem = file.name.rsplit(['/', '\\']).next().unwrap_or("");
+        program.name = stem.strip_suffix(".nn").unwrap_or(stem).to_string();
+        program.graph = self.b.graph;
+        program.warnings = self.diags;
+        Ok(program)
+    }
+}

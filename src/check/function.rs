@@ -1,0 +1,289 @@
+//! Calls of definitions: `fn`, `schedule` and `initializer` bodies are inlined where they are called.
+
+use crate::check::arguments::Given;
+use crate::check::cx::{Cx, Frame, Local, Place};
+use crate::check::entity::{Def, DefKind, Home};
+use crate::check::value::Value;
+use crate::diag::Diagnostic;
+use crate::diag::codes::{check as codes, directive};
+use crate::ir::dim::Dim;
+use crate::ir::graph::{Attr, Attrs, NodeId};
+use crate::ops;
+use crate::scalar::DType;
+use crate::source::Span;
+use crate::syntax::ast::{Arg, FnBody, FnDef, Ident, Param, ParamType, Statement, StatementKind};
+use std::collections::BTreeMap;
+
+impl Cx<'_> {
+    pub fn call_def(&mut self, def: &Def, args: &[Arg], span: Span) -> Value {
+        match &def.kind {
+            DefKind::Fn(f) => self.inline(def.home, f, args, span, None),
+            DefKind::Schedule(f) => {
+                let dtype = self.numbers().unwrap_or(DType::F32);
+                self.inline(def.home, f, args, span, Some(dtype))
+            }
+            DefKind::Initializer { name, params, shape, body } => {
+                let Some((dims, dtype)) = self.fill() else {
+                    return self.report(
+                        Diagnostic::error(&codes::WRONG_PLACE, span, format!("`{}` fills a variable", name.name))
+                            .note("an initializer is called in `variable w: type = …`, which says the shape"),
+                    );
+                };
+                let given = self.given(args);
+                let frame = self.frame(&name.name, def.home, span, None);
+                if !self.enter(Frame { fill: Some((dims.clone(), dtype)), ..frame }, span) {
+                    return Value::Poison;
+                }
+                let mut value = Value::Poison;
+                if self.bind_params(&name.name, params, &given, span) {
+                    let (fan_in, fan_out) = fans(&dims);
+                    self.local("fan_in", Value::int(fan_in), span);
+                    self.local("fan_out", Value::int(fan_out), span);
+                    self.local(&shape.name, Value::Shape(dims.clone()), shape.span);
+                    value = self.eval(body);
+                    value = self.filled(&value, &dims, body.span);
+                }
+                self.leave();
+                match value {
+                    // Only the outermost rounds: inside, numbers keep the precision of their stream.
+                    Value::Node(id) if self.frames.iter().all(|f| f.fill.is_none()) => {
+                        Value::Node(self.converted(id, dtype))
+                    }
+                    other => other,
+                }
+            }
+            DefKind::Optimizer(o) => {
+                let text = format!("`{}` is an optimizer", o.name.name);
+                self.report(
+                    Diagnostic::error(&codes::WRONG_PLACE, span, text)
+                        .note("an optimizer is named in `train`: `optimizer = …`"),
+                )
+            }
+            DefKind::Layer(name) => {
+                self.error(&directive::NOT_YET_LAYER, span, format!("layers such as `{}` are not there yet", name.name))
+            }
+        }
+    }
+
+    pub fn frame(&self, name: &str, home: Home, call: Span, numbers: Option<DType>) -> Frame {
+        Frame {
+            name: name.to_string(),
+            home,
+            locals: Vec::new(),
+            dims: BTreeMap::new(),
+            call,
+            numbers,
+            fill: None,
+        }
+    }
+
+    pub fn local(&mut self, name: &str, value: Value, span: Span) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.locals.push(Local { name: name.to_string(), value, span });
+        }
+    }
+
+    /// What an initializer has to fill here.
+    pub fn fill(&self) -> Option<(Vec<Dim>, DType)> {
+        self.frames.iter().rev().find_map(|f| f.fill.clone()).or_else(|| match &self.place {
+            Place::Start { shape, dtype, .. } => Some((shape.clone(), *dtype)),
+            _ => None,
+        })
+    }
+
+    /// A value stretched to the shape to be filled.
+    pub fn filled(&mut self, value: &Value, dims: &[Dim], span: Span) -> Value {
+        let dtype = self.fill().map(|(_, d)| d);
+        let like = if value.as_node().is_none() { dtype } else { None };
+        let Some(id) = self.tensor(value, span, like) else { return Value::Poison };
+        let have = self.b.ty(id).clone();
+        if !have.shape.is_empty() && have.shape != dims {
+            let want = crate::ir::dim::ShapeText(dims).to_string();
+            return self.error(&codes::DIMS, span, format!("the start value is {have}, not {want}"));
+        }
+        Value::Node(self.stretch(id, dims))
+    }
+
+    /// A `cast` if the dtype differs.
+    pub fn converted(&mut self, id: NodeId, dtype: DType) -> NodeId {
+        if self.b.ty(id).dtype == dtype {
+            return id;
+        }
+        let op = ops::find("cast").expect("cast is in the op table");
+        self.b.emit(op, &[id], Attrs::none().with("dtype", Attr::DType(dtype)))
+    }
+
+    fn inline(&mut self, home: Home, f: &FnDef, args: &[Arg], span: Span, numbers: Option<DType>) -> Value {
+        let given = self.given(args);
+        if given.iter().any(|g| g.value.is_poison()) {
+            return Value::Poison;
+        }
+        let frame = self.frame(&f.name.name, home, span, numbers);
+        if !self.enter(frame, span) {
+            return Value::Poison;
+        }
+        let value = if self.bind_params(&f.name.name, &f.params, &given, span) {
+            let value = self.body(f);
+            if f.derivatives.is_empty() { value } else { self.with_derivatives(f, value) }
+        } else {
+            Value::Poison
+        };
+        self.leave();
+        value
+    }
+
+    fn body(&mut self, f: &FnDef) -> Value {
+        let (value, at) = match &f.body {
+            FnBody::Expr(e) => (self.eval(e), e.span),
+            FnBody::Block(statements) => self.block(statements, f.name.span),
+        };
+        if let (Some(ty), Value::Node(id)) = (&f.result, &value) {
+            let actual = self.b.ty(*id).clone();
+            if !self.match_type(ty, &actual, at, "the result") {
+                return Value::Poison;
+            }
+        }
+        value
+    }
+
+    /// Lets, then one `return`.
+    fn block(&mut self, statements: &[Statement], whole: Span) -> (Value, Span) {
+        for s in statements {
+            match &s.kind {
+                StatementKind::Return(e) => return (self.eval(e), e.span),
+                StatementKind::Let { targets, ty, value } => self.bind_let(targets, ty.as_ref(), value),
+                _ => {
+                    let text = "the body of a function holds `name = …` and one `return`";
+                    return (self.error(&codes::WRONG_PLACE, s.span, text), s.span);
+                }
+            }
+        }
+        (self.error(&codes::WRONG_PLACE, whole, "this function returns nothing: a `return` is missing"), whole)
+    }
+
+    /// Gives the parameters of the innermost frame their values.
+    pub fn bind_params(&mut self, callee: &str, params: &[Param], given: &[Given], span: Span) -> bool {
+        let names: Vec<&str> = params.iter().map(|p| p.name.name.as_str()).collect();
+        let Some(slots) = self.assign(callee, &names, given, span) else { return false };
+        let mut good = true;
+        for (p, slot) in params.iter().zip(slots) {
+            let (value, at) = match (slot, &p.default) {
+                (Some(i), _) => (given[i].value.clone(), given[i].span),
+                (None, Some(e)) => (self.eval(e), span),
+                (None, None) => {
+                    self.missing(callee, &p.name.name, &names, span);
+                    good = false;
+                    continue;
+                }
+            };
+            let value = self.as_param(p, value, at);
+            good &= !value.is_poison();
+            self.local(&p.name.name, value, p.name.span);
+        }
+        good
+    }
+
+    fn as_param(&mut self, p: &Param, value: Value, span: Span) -> Value {
+        let name = &p.name.name;
+        match &p.ty {
+            None => match (self.frames.last().and_then(|f| f.numbers), &value) {
+                (Some(dtype), Value::Number(n)) => match self.literal(*n, dtype, span) {
+                    Some(t) => Value::Node(self.constant(t)),
+                    None => Value::Poison,
+                },
+                _ => value,
+            },
+            Some(ParamType::Tensor(ty)) => {
+                let like = self.dtype(ty).filter(|_| value.as_node().is_none());
+                let Some(id) = self.tensor(&value, span, like) else { return Value::Poison };
+                let actual = self.b.ty(id).clone();
+                if self.match_type(ty, &actual, span, &format!("`{name}`")) { Value::Node(id) } else { Value::Poison }
+            }
+            Some(ParamType::Word(word)) => {
+                let what = format!("`{name}`");
+                let good = match word.name.as_str() {
+                    "int" => match &value {
+                        Value::Dim(_) => true,
+                        _ => self.as_int(&value, span, &what).is_some(),
+                    },
+                    "float" => self.as_num(&value, span, &what).is_some(),
+                    "bool" => matches!(value, Value::Training { .. }) || self.as_bool(&value, span, &what).is_some(),
+                    "str" => matches!(value, Value::Str(_)),
+                    "shape" => self.as_shape(&value, span).is_some(),
+                    "fn" => matches!(value, Value::Def(_) | Value::Op(_)),
+                    other => {
+                        let text = format!("there is no kind of parameter `{other}`");
+                        self.error(&codes::TYPE, word.span, text);
+                        false
+                    }
+                };
+                if good {
+                    return value;
+                }
+                if matches!(word.name.as_str(), "str" | "fn") && !value.is_poison() {
+                    let kind = if word.name == "str" { "a string" } else { "a function" };
+                    self.error(&codes::KIND, span, format!("{what} must be {kind}, not {}", value.describe()));
+                }
+                Value::Poison
+            }
+        }
+    }
+
+    /// Replaces the derived gradient of an elementwise function by the stated one, see op `derived`.
+    fn with_derivatives(&mut self, f: &FnDef, value: Value) -> Value {
+        let Value::Node(mut out) = value else {
+            if !value.is_poison() && !matches!(value, Value::Number(_)) {
+                return self.error(&codes::DERIVATIVE, f.name.span, "only a tensor has a stated derivative");
+            }
+            return value;
+        };
+        let shape = self.b.ty(out).shape.clone();
+        let stop = ops::find("stop_gradient").expect("stop_gradient is in the op table");
+        out = self.b.emit(stop, &[out], Attrs::none());
+        for (name, e) in &f.derivatives {
+            let Some(x) = self.derived_param(name) else { return Value::Poison };
+            // A parameter that got a compile-time number has no gradient to state.
+            let Value::Node(x) = x else { continue };
+            let d = self.eval(e);
+            let dtype = self.b.ty(out).dtype;
+            let like = if d.as_node().is_none() { Some(dtype) } else { None };
+            let Some(d) = self.tensor(&d, e.span, like) else { return Value::Poison };
+            for id in [x, d] {
+                let have = self.b.ty(id).clone();
+                if crate::check::broadcast::unify(&have.shape, &shape).as_ref() != Ok(&shape) || have.dtype != dtype {
+                    let want = self.b.ty(out);
+                    let text = format!("a stated derivative is elementwise: this is {have}, the result {want}");
+                    return self.error(&codes::DERIVATIVE, e.span, text);
+                }
+            }
+            let (x, d) = (self.stretch(x, &shape), self.stretch(d, &shape));
+            let op = ops::find("derived").expect("derived is in the op table");
+            out = self.b.emit(op, &[out, x, d], Attrs::none());
+        }
+        Value::Node(out)
+    }
+
+    fn derived_param(&mut self, name: &Ident) -> Option<Value> {
+        let frame = self.frames.last()?;
+        let found = frame.locals.iter().find(|l| l.name == name.name).map(|l| l.value.clone());
+        if found.is_none() {
+            let text = format!("`{}` is no parameter of this function", name.name);
+            self.error(&codes::DERIVATIVE, name.span, text);
+        }
+        found
+    }
+}
+
+/// How many inputs and outputs a unit has: rows and columns of a matrix, with the sizes in front of them
+/// (a convolution's window) counted into both, as Keras does; of a vector, its length.
+fn fans(dims: &[Dim]) -> (i64, i64) {
+    let n: Vec<i64> = dims.iter().map(|d| d.as_const().unwrap_or(1)).collect();
+    match n.as_slice() {
+        [] => (1, 1),
+        [n] => (*n, *n),
+        [window @ .., i, o] => {
+            let area = window.iter().fold(1i64, |a, b| a.saturating_mul(*b));
+            (i.saturating_mul(area), o.saturating_mul(area))
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Parts of the language that parse and have no meaning yet: each is refused with one diagnostic.
+
+use crate::check::cx::Cx;
+use crate::diag::codes::directive;
+use crate::source::Span;
+
+/// Ops of the language that come later.
+pub fn op(name: &str) -> Option<String> {
+    const OPS: &[&str] = &[
+        "attention",
+        "avg_pool2d",
+        "batch_norm",
+        "concat",
+        "conv",
+        "conv2d",
+        "cumsum",
+        "dense",
+        "dropout",
+        "embedding",
+        "gru",
+        "layer_norm",
+        "lstm",
+        "max_pool2d",
+        "pad",
+        "random",
+        "rnn",
+        "scan",
+        "stack",
+    ];
+    OPS.contains(&name).then(|| format!("`{name}` is not there yet"))
+}
+
+/// `save`, `load`, `plot`, `keep`, `checkpoint`.
+pub fn refuse_file(cx: &mut Cx<'_>, word: &str, span: Span) {
+    cx.error(&directive::NOT_YET_FILE, span, format!("`{word}` is not there yet"));
+}

@@ -1,0 +1,401 @@
+//! `train`: which variables are trained, what its actions need, and the graph of one step.
+
+use crate::check::action::{Within, nodes_of};
+use crate::check::cx::Cx;
+use crate::check::entity::Role;
+use crate::check::program::{
+    Computed, Directive, Event, Input, Length, MeasureKind, Remainder, Source, State, Train, When,
+};
+use crate::check::settings::Settings;
+use crate::check::value::{Num, Value};
+use crate::diag::Diagnostic;
+use crate::diag::codes::{directive as codes, lint};
+use crate::ir::build::Builder;
+use crate::ir::graph::{Attr, Function, Graph, NodeId};
+use crate::ir::op::{OpDef, Vjp};
+use crate::source::Span;
+use crate::syntax::ast::{self, BinaryOp, Expr, ExprKind, TrainItemKind, Unit};
+use std::sync::Arc;
+
+/// A variable under training: its index in the program and its leaf.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    pub index: usize,
+    pub node: NodeId,
+    pub name: Arc<str>,
+}
+
+impl Cx<'_> {
+    pub fn train(&mut self, t: &ast::Train, span: Span) {
+        let settings = self.settings(t, span);
+        let loss = self.trainable(&t.loss);
+        let data = self.data_ref(&t.data);
+        let trained = match loss {
+            Some(loss) => self.trained(loss, t, span),
+            None => None,
+        };
+        // Averages are readable in the actions of this very `train`.
+        if let (Some(Settings { ema: Some(_), .. }), Some(trained)) = (&settings, &trained) {
+            for v in trained {
+                self.average_leaf(v);
+            }
+        }
+        let feeds: Vec<ast::Feed> = settings.as_ref().map(|s| s.feeds.clone()).unwrap_or_default();
+        let events = self.events(t, &feeds);
+        let (Some(settings), Some(loss), Some(data), Some(trained)) = (settings, loss, data, trained) else {
+            return;
+        };
+        let Some(events) = events else { return };
+        let loss_node = self.program.measures[loss].node;
+
+        // What the step's own forward pass must deliver.
+        let mut results = vec![loss_node];
+        for action in events.iter().flat_map(|e| &e.actions) {
+            if matches!(action.input, Input::None) {
+                results.extend(nodes_of(&action.kind));
+            }
+        }
+        let fresh: Vec<NodeId> = results[1..]
+            .iter()
+            .copied()
+            .filter(|n| {
+                // Weights and what is made of them alone are read after the update.
+                !self.program.measures.iter().any(|m| m.node == *n) && self.placeholders_of(&[*n]).is_empty()
+            })
+            .collect();
+        results.retain(|n| !fresh.contains(n));
+        let mut unique: Vec<NodeId> = Vec::new();
+        for n in results {
+            if !unique.contains(&n) {
+                unique.push(n);
+            }
+        }
+        let needed = self.placeholders_of(&unique);
+        let Some(data) = self.data_use("train", (data, t.data.span), &needed, &feeds) else { return };
+        if !self.has_steps(&settings, &data) {
+            return;
+        }
+
+        let Some((step, gradients, states)) = self.step(loss, unique, &trained, &settings) else { return };
+        let length = settings.length.map_or(Length::Steps(1), |(l, _)| l);
+        self.program.directives.push(Directive::Train(Box::new(Train {
+            loss,
+            data,
+            step,
+            gradients,
+            states,
+            batch: settings.batch.map(|(n, _)| n),
+            length,
+            remainder: settings.remainder,
+            shuffle: settings.shuffle,
+            events,
+            span,
+        })));
+    }
+
+    fn trainable(&mut self, name: &ast::Ident) -> Option<usize> {
+        let loss = self.measure_named(name)?;
+        let m = &self.program.measures[loss];
+        if m.kind == MeasureKind::Metric {
+            let at = m.span;
+            self.report(
+                Diagnostic::error(&codes::NOT_A_LOSS, name.span, format!("`{}` is a metric", name.name))
+                    .other(at, "declared here")
+                    .note("only a `loss` can be trained"),
+            );
+            return None;
+        }
+        Some(loss)
+    }
+
+    /// `drop` with a batch beyond the rows makes no step; seen here where the rows are known.
+    fn has_steps(&mut self, s: &Settings<'_>, data: &crate::check::program::DataUse) -> bool {
+        if let (Some((batch, at)), None, Remainder::Drop) = (s.batch, data.data.split, s.remainder)
+            && let Some(rows) = self.row_counts.get(&data.data.dataset)
+            && i64::try_from(batch).is_ok_and(|b| b > *rows)
+        {
+            let text = format!("no batch of {batch} fits into {rows} rows, and `drop` leaves out smaller ones");
+            self.error(&codes::ZERO_STEPS, at, text);
+            return false;
+        }
+        true
+    }
+
+    /// The variables that `wrt` names, or all that are not frozen; without those the loss ignores.
+    fn trained(&mut self, loss: usize, t: &ast::Train, span: Span) -> Option<Vec<Trained>> {
+        let wrt = t.items.iter().find_map(|i| match &i.kind {
+            TrainItemKind::Setting { name, values } if name.name == "wrt" => Some(values),
+            _ => None,
+        });
+        let loss_node = self.program.measures[loss].node;
+        let loss_name = self.program.measures[loss].name.clone();
+        let mut out = Vec::new();
+        let mut good = true;
+        let candidates: Vec<(usize, Option<Span>)> = match wrt {
+            None => (0..self.program.variables.len()).filter(|i| !self.program.variables[*i].frozen).map(|i| (i, None)).collect(),
+            Some(values) => {
+                let mut named = Vec::new();
+                for e in values {
+                    match self.variable_named(e) {
+                        Some(i) => named.push((i, Some(e.span))),
+                        None => good = false,
+                    }
+                }
+                named
+            }
+        };
+        for (index, asked) in candidates {
+            let v = &self.program.variables[index];
+            let (node, name, declared) = (v.node, v.name.clone(), v.span);
+            match self.path(loss_node, node) {
+                Path::Smooth => out.push(Trained { index, node, name }),
+                broken => {
+                    let text = format!("`{loss_name}` does not depend on `{name}`");
+                    let mut d = match asked {
+                        Some(at) => Diagnostic::error(&codes::NO_PATH, at, text),
+                        None => Diagnostic::warning(&lint::NO_PATH, declared, text),
+                    };
+                    if let Path::Cut(at) = broken {
+                        let n = self.b.graph.node(at);
+                        let (op, place) = (n.op, n.span);
+                        let name = op.symbol.unwrap_or(op.name);
+                        let reason = cut_reason(op);
+                        d.message = format!("`{loss_name}` does not vary smoothly with `{}`", self.program.variables[index].name);
+                        d = d.note(format!("`{name}` cuts the path: {reason}"));
+                        if let Some(place) = place.filter(|p| p.file == self.file) {
+                            d = d.other(place, format!("`{name}` here"));
+                        }
+                    }
+                    if asked.is_none() {
+                        d = d.note("it is left as it is").fix("declare it `frozen variable`, or use it");
+                    } else {
+                        good = false;
+                    }
+                    self.report(d);
+                }
+            }
+        }
+        if out.is_empty() && good {
+            let text = format!("`{loss_name}` depends on no variable that could be trained");
+            // The warnings about each variable say why; the error replaces them.
+            self.diags.0.retain(|d| d.code.code != lint::NO_PATH.code);
+            self.error(&codes::NO_PATH, span, text);
+            return None;
+        }
+        good.then_some(out)
+    }
+
+    fn variable_named(&mut self, e: &Expr) -> Option<usize> {
+        let ExprKind::Name(name) = &e.kind else {
+            self.error(&codes::SETTING, e.span, "`wrt` names variables");
+            return None;
+        };
+        let index = match self.globals.get(name).map(|g| (g.role, g.value.is_poison())) {
+            Some((Role::Variable(i), _)) => i,
+            Some((_, true)) => return None,
+            Some(_) => {
+                self.error(&codes::SETTING, e.span, format!("`{name}` is no variable"));
+                return None;
+            }
+            None => {
+                self.unknown_name(name, e.span);
+                return None;
+            }
+        };
+        let v = self.program.variables.get(index)?;
+        if v.frozen {
+            let at = v.span;
+            self.report(
+                Diagnostic::error(&codes::SETTING, e.span, format!("`{name}` is frozen")).other(at, "declared here"),
+            );
+            return None;
+        }
+        Some(index)
+    }
+
+    /// How a node reaches another against the arrows.
+    fn path(&self, from: NodeId, to: NodeId) -> Path {
+        let graph = &self.b.graph;
+        if graph.reachable([from]).get(to.index()) != Some(&true) {
+            return Path::None;
+        }
+        let mut live = vec![false; graph.nodes.len()];
+        live[from.index()] = true;
+        let mut cut = None;
+        for i in (0..=from.index()).rev() {
+            if !live[i] {
+                continue;
+            }
+            let node = &graph.nodes[i];
+            match node.op.vjp {
+                Vjp::Never(_) if !node.operands.is_empty() => {
+                    if graph.reachable([NodeId(i as u32)]).get(to.index()) == Some(&true) {
+                        cut = cut.or(Some(NodeId(i as u32)));
+                    }
+                }
+                _ => node.operands.iter().for_each(|o| live[o.index()] = true),
+            }
+        }
+        match (live[to.index()], cut) {
+            (true, _) => Path::Smooth,
+            (false, Some(at)) => Path::Cut(at),
+            (false, None) => Path::None,
+        }
+    }
+
+    fn events(&mut self, t: &ast::Train, feeds: &[ast::Feed]) -> Option<Vec<Event>> {
+        let mut events = Vec::new();
+        let mut good = true;
+        for item in &t.items {
+            let TrainItemKind::Event { when, actions } = &item.kind else { continue };
+            let when = match when {
+                ast::When::Start => Some(When::Start),
+                ast::When::End => Some(When::End),
+                ast::When::Every { count, unit } => {
+                    let what = if *unit == Unit::Steps { "every … steps" } else { "every … epochs" };
+                    self.count(count, what).map(|n| match unit {
+                        Unit::Steps => When::EverySteps(n),
+                        Unit::Epochs => When::EveryEpochs(n),
+                    })
+                }
+            };
+            let within = Within { at_start: when == Some(When::Start), feeds };
+            let actions: Vec<_> = actions.iter().map(|a| self.action(a, Some(within))).collect();
+            match (when, actions.into_iter().collect::<Option<Vec<_>>>()) {
+                (Some(when), Some(actions)) => events.push(Event { when, actions }),
+                _ => good = false,
+            }
+        }
+        good.then_some(events)
+    }
+
+    /// The `state` leaf that holds the moving average of a variable.
+    fn average_leaf(&mut self, v: &Trained) -> NodeId {
+        if let Some(id) = self.averages.get(&v.index) {
+            return *id;
+        }
+        let ty = self.b.ty(v.node).clone();
+        let id = self.leaf("state", &format!("{}.ema", v.name), ty);
+        self.averages.insert(v.index, id);
+        id
+    }
+
+    /// The step: a copy of the program's graph with adjoints and updates.
+    fn step(
+        &mut self,
+        loss: usize,
+        results: Vec<NodeId>,
+        trained: &[Trained],
+        settings: &Settings<'_>,
+    ) -> Option<(Function, Vec<(usize, NodeId)>, Vec<State>)> {
+        let optimizer = settings.optimizer?;
+        let program = self.b.clone();
+        let counters = self.counters.clone();
+        let built = self.step_graph(loss, trained, settings, optimizer);
+        let graph = std::mem::replace(&mut self.b, program).graph;
+        self.counters = counters;
+        let (gradients, updates, states) = built?;
+        let guard = self.program.measures[loss].node;
+        let results = results.into_iter().map(|n| (n.to_string().into(), n)).collect();
+        let step = Function { name: "step".to_string(), graph, results, updates, guard: Some(guard) };
+        Some((step, gradients, states))
+    }
+
+    #[allow(clippy::type_complexity, reason = "the three parts of a step, named where they are bound")]
+    fn step_graph(
+        &mut self,
+        loss: usize,
+        trained: &[Trained],
+        settings: &Settings<'_>,
+        optimizer: &Expr,
+    ) -> Option<(Vec<(usize, NodeId)>, Vec<(NodeId, NodeId)>, Vec<State>)> {
+        for node in &mut self.b.graph.nodes {
+            for (name, attr) in &mut node.attrs.0 {
+                if *name == "training" {
+                    *attr = Attr::Bool(true);
+                }
+            }
+        }
+        let (loss_node, loss_name, span) = {
+            let m = &self.program.measures[loss];
+            (m.node, m.name.clone(), m.span)
+        };
+        let nodes: Vec<NodeId> = trained.iter().map(|v| v.node).collect();
+        let adjoints = self.gradient(loss_node, &nodes, span)?;
+        for (v, g) in trained.iter().zip(&adjoints) {
+            let node = self.b.graph.node_mut(*g);
+            if node.name.is_none() {
+                node.name = Some(format!("∂{loss_name}/∂{}", v.name).into());
+            }
+        }
+        let gradients = trained.iter().zip(&adjoints).map(|(v, g)| (v.index, *g)).collect();
+        let mut update = self.update(optimizer, trained, &adjoints)?;
+        if let Some(decay) = settings.ema {
+            for v in trained {
+                let new = update.values.iter().find(|(leaf, _)| *leaf == v.node).map_or(v.node, |(_, n)| *n);
+                let (leaf, value) = self.average(v, new, decay, settings.ema_warmup, optimizer.span)?;
+                update.values.push((leaf, value));
+                let name: Arc<str> = format!("{}.ema", v.name).into();
+                update.states.push(State { name, node: leaf, init: self.current_value(v) });
+            }
+        }
+        Some((gradients, update.values, update.states))
+    }
+
+    /// `s - (s - w) * (1 - decay)` after the update, TensorFlow's form; with warm-up the decay is
+    /// `min(decay, (1 + n) / (10 + n))`, n the number of steps done.
+    fn average(&mut self, v: &Trained, new: NodeId, decay: Num, warmup: bool, span: Span) -> Option<(NodeId, NodeId)> {
+        let leaf = self.average_leaf(v);
+        let dtype = self.b.ty(leaf).dtype;
+        let frame = self.frame("ema", crate::check::entity::Home::Prelude, span, Some(dtype));
+        self.frames.push(frame);
+        let value = self.average_value(leaf, new, decay, warmup, span);
+        self.frames.pop();
+        Some((leaf, value.as_node()?))
+    }
+
+    fn average_value(&mut self, leaf: NodeId, new: NodeId, decay: Num, warmup: bool, span: Span) -> Value {
+        let at = |v: Value| (v, span);
+        let one = || at(Value::int(1));
+        let mut decay = match self.literal(decay, self.b.ty(leaf).dtype, span) {
+            Some(t) => Value::Node(self.constant(t)),
+            None => return Value::Poison,
+        };
+        if warmup {
+            let step = self.name("step", span);
+            let done = self.binary(BinaryOp::Add, at(step), one(), span);
+            let above = self.binary(BinaryOp::Add, one(), at(done.clone()), span);
+            let below = self.binary(BinaryOp::Add, at(Value::int(10)), at(done), span);
+            let early = self.binary(BinaryOp::Div, at(above), at(below), span);
+            decay = self.elementwise("minimum", &[at(decay), at(early)], span);
+        }
+        let rest = self.binary(BinaryOp::Sub, one(), at(decay), span);
+        let gap = self.binary(BinaryOp::Sub, at(Value::Node(leaf)), at(Value::Node(new)), span);
+        let part = self.binary(BinaryOp::Mul, at(gap), at(rest), span);
+        self.binary(BinaryOp::Sub, at(Value::Node(leaf)), at(part), span)
+    }
+
+    /// A start value that is the variable's own value.
+    fn current_value(&mut self, v: &Trained) -> Computed {
+        let mut b = Builder::new(Graph::default());
+        std::mem::swap(&mut b, &mut self.b);
+        let ty = b.ty(v.node).clone();
+        let root = self.leaf("placeholder", &v.name, ty);
+        std::mem::swap(&mut b, &mut self.b);
+        Computed { graph: b.graph, root, sources: vec![(root, Source::Variable(v.index))] }
+    }
+}
+
+/// How the loss depends on a variable.
+enum Path {
+    Smooth,
+    None,
+    Cut(NodeId),
+}
+
+fn cut_reason(op: &OpDef) -> &'static str {
+    match op.vjp {
+        Vjp::Never(reason) => reason,
+        Vjp::Rule(_) => "",
+    }
+}
