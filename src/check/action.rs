@@ -47,7 +47,9 @@ impl Cx<'_> {
                     Some(e) => self.printed(e),
                     None => Some(Line(vec![Piece::Text(self.text(a.span))])),
                 };
-                let kind = condition.zip(message).map(|(condition, message)| ActionKind::Check { condition, message });
+                let kind = condition
+                    .zip(message)
+                    .map(|(condition, message)| ActionKind::Check { condition, message });
                 (kind, on.as_ref(), &[][..], "check")
             }
             ast::ActionKind::Save { .. } | ast::ActionKind::Load { .. } | ast::ActionKind::Plot { .. } => {
@@ -87,7 +89,9 @@ impl Cx<'_> {
                     format!("`{word}` needs data for `{name}`")
                 };
                 let example = self.program.datasets.first().map_or("d".to_string(), |d| d.name.to_string());
-                self.report(Diagnostic::error(&codes::NEEDS_DATA, a.span, text).fix(format!("add `on {example}`")));
+                self.report(
+                    Diagnostic::error(&codes::NEEDS_DATA, a.span, text).fix(format!("add `on {example}`")),
+                );
                 return None;
             }
             Input::None
@@ -148,8 +152,12 @@ impl Cx<'_> {
         };
         if f.kind == 'd' && !whole {
             self.report(
-                Diagnostic::error(&codes::FORMAT, span, "the format `d` prints integers, this is a real number")
-                    .fix("write `.0f`, or `.6g`"),
+                Diagnostic::error(
+                    &codes::FORMAT,
+                    span,
+                    "the format `d` prints integers, this is a real number",
+                )
+                .fix("write `.0f`, or `.6g`"),
             );
             return None;
         }
@@ -229,7 +237,9 @@ impl Cx<'_> {
             let have = self.b.ty(node).clone();
             let fits = have.rank() == want.rank()
                 && have.shape.iter().zip(&want.shape).skip(1).all(|(a, b)| a == b)
-                && (want.shape.is_empty() || want.shape[0].as_const().is_none() || want.shape[0] == have.shape[0]);
+                && (want.shape.is_empty()
+                    || want.shape[0].as_const().is_none()
+                    || want.shape[0] == have.shape[0]);
             if !fits {
                 let text = format!("`{}` is {want}, and this is {have}", feed.placeholder.name);
                 let mut d = Diagnostic::error(&codes::FEED_TYPE, at, text);
@@ -257,7 +267,8 @@ impl Cx<'_> {
             let name = self.program.placeholders[*p].name.clone();
             let text = format!("nothing feeds `{name}` in this `{word}`");
             self.report(
-                Diagnostic::error(&codes::NOT_FED, span, text).fix(format!("add `, {name} = …` after `with`")),
+                Diagnostic::error(&codes::NOT_FED, span, text)
+                    .fix(format!("add `, {name} = …` after `with`")),
             );
             return None;
         }

@@ -25,7 +25,13 @@ impl Cx<'_> {
 
     /// For each parameter the argument that it gets, if any. Unknown, doubled and surplus arguments are
     /// reported; whether a missing one matters is the caller's business.
-    pub fn assign(&mut self, callee: &str, params: &[&str], args: &[Given], span: Span) -> Option<Vec<Option<usize>>> {
+    pub fn assign(
+        &mut self,
+        callee: &str,
+        params: &[&str],
+        args: &[Given],
+        span: Span,
+    ) -> Option<Vec<Option<usize>>> {
         let mut slots: Vec<Option<usize>> = vec![None; params.len()];
         let mut good = true;
         for (i, a) in args.iter().enumerate() {
@@ -34,11 +40,18 @@ impl Cx<'_> {
                     if i >= params.len() || args[..i].iter().any(|b| b.name.is_some()) {
                         let text = if i >= params.len() {
                             let n = params.len();
-                            format!("`{callee}` takes {n} argument{}, not {}", if n == 1 { "" } else { "s" }, args.len())
+                            format!(
+                                "`{callee}` takes {n} argument{}, not {}",
+                                if n == 1 { "" } else { "s" },
+                                args.len()
+                            )
                         } else {
                             "an argument without name follows one with a name".to_string()
                         };
-                        self.report(Diagnostic::error(&codes::ARGUMENTS, a.span, text).note(signature(callee, params)));
+                        self.report(
+                            Diagnostic::error(&codes::ARGUMENTS, a.span, text)
+                                .note(signature(callee, params)),
+                        );
                         good = false;
                         continue;
                     }
@@ -48,7 +61,8 @@ impl Cx<'_> {
                     Some(slot) => slot,
                     None => {
                         let text = format!("`{callee}` has no argument `{}`", name.name);
-                        let mut d = Diagnostic::error(&codes::ARGUMENTS, name.span, text).note(signature(callee, params));
+                        let mut d = Diagnostic::error(&codes::ARGUMENTS, name.span, text)
+                            .note(signature(callee, params));
                         if let Some(near) = closest(&name.name, params.iter().copied()) {
                             d = d.fix(format!("did you mean `{near}`?"));
                         }

@@ -146,7 +146,8 @@ impl Cx<'_> {
         }
         if let Clash::Axis(axis) = clash {
             for dim in [&a[axis], &b[axis]] {
-                let origin = dim.as_symbol().and_then(|s| self.dim_spans.get(&**s).map(|at| (s.clone(), *at)));
+                let origin =
+                    dim.as_symbol().and_then(|s| self.dim_spans.get(&**s).map(|at| (s.clone(), *at)));
                 if let Some((symbol, at)) = origin
                     && !d.secondary.iter().any(|l| l.span.start <= at.start && at.end <= l.span.end)
                 {
@@ -166,7 +167,9 @@ impl Cx<'_> {
         d.fix = match clash {
             Clash::Rank if hs.len() == ls.len() + 1 => insertion(&ls, &hs).map(|index| {
                 let declare = match self.type_spans.get(&nodes[low]) {
-                    Some(at) if self.text(*at).starts_with(['f', 'i', 'b', '[']) && hs.len() == ls.len() + 1 => {
+                    Some(at)
+                        if self.text(*at).starts_with(['f', 'i', 'b', '[']) && hs.len() == ls.len() + 1 =>
+                    {
                         let dtype = self.b.ty(nodes[low]).dtype;
                         format!(", or declare `{low_text}: {dtype}{}`", ShapeText(&hs))
                     }
@@ -200,10 +203,7 @@ mod tests {
     use super::*;
 
     fn shape(names: &[&str]) -> Vec<Dim> {
-        names
-            .iter()
-            .map(|n| n.parse::<i64>().map_or_else(|_| Dim::symbol(*n), Dim::constant))
-            .collect()
+        names.iter().map(|n| n.parse::<i64>().map_or_else(|_| Dim::symbol(*n), Dim::constant)).collect()
     }
 
     #[test]

@@ -46,10 +46,11 @@ impl Cx<'_> {
         };
         if !self.b.ty(loss).shape.is_empty() || !self.b.ty(loss).dtype.is_float() {
             let text = format!("`grad` is the derivative of a real scalar, not of {}", self.b.ty(loss));
-            return self.report(
-                Diagnostic::error(&codes::NOT_SCALAR, of.span, text)
-                    .fix(format!("write `sum({})` or `mean({})`", self.text(of.span), self.text(of.span))),
-            );
+            return self.report(Diagnostic::error(&codes::NOT_SCALAR, of.span, text).fix(format!(
+                "write `sum({})` or `mean({})`",
+                self.text(of.span),
+                self.text(of.span)
+            )));
         }
         let items = wrt.value.items();
         let mut nodes = Vec::new();

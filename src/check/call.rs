@@ -152,7 +152,8 @@ impl Cx<'_> {
                 ParamKind::DType => match &required(self)?.value {
                     Value::DType(d) => Attr::DType(*d),
                     other => {
-                        let text = format!("`{}` must be a dtype such as f32, not {}", p.name, other.describe());
+                        let text =
+                            format!("`{}` must be a dtype such as f32, not {}", p.name, other.describe());
                         self.error(&codes::KIND, at, text);
                         return None;
                     }
@@ -251,7 +252,8 @@ impl Cx<'_> {
 
 /// An elementwise op on compile-time numbers, in f64; whole where every operand is and the op keeps it.
 fn fold(op: &'static OpDef, numbers: &[Num]) -> Option<Value> {
-    let arrays: Vec<ArrayD<f64>> = numbers.iter().map(|n| ArrayD::from_elem(IxDyn(&[]), n.as_f64())).collect();
+    let arrays: Vec<ArrayD<f64>> =
+        numbers.iter().map(|n| ArrayD::from_elem(IxDyn(&[]), n.as_f64())).collect();
     let dtypes = vec![DType::F64; numbers.len()];
     let attrs = Attrs::none();
     let out = (op.eval)(&EvalCx {
@@ -268,7 +270,8 @@ fn fold(op: &'static OpDef, numbers: &[Num]) -> Option<Value> {
         return None;
     }
     let whole = numbers.iter().all(|n| matches!(n, Num::Int(_)));
-    let keeps = matches!(op.name, "abs" | "sign" | "minimum" | "maximum" | "clip" | "floor" | "ceil" | "round");
+    let keeps =
+        matches!(op.name, "abs" | "sign" | "minimum" | "maximum" | "clip" | "floor" | "ceil" | "round");
     let rounds = matches!(op.name, "floor" | "ceil" | "round");
     Some(Value::Number(match Num::Float(x).as_int() {
         Some(n) if (whole && keeps) || rounds => Num::Int(n),

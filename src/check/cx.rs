@@ -141,7 +141,8 @@ impl<'a> Cx<'a> {
         if d.primary.span.file != self.file {
             let call = self.frames.iter().rev().map(|f| f.call).find(|c| c.file == self.file);
             if let Some(call) = call {
-                let inside = self.sources.text(d.primary.span).split_whitespace().collect::<Vec<_>>().join(" ");
+                let inside =
+                    self.sources.text(d.primary.span).split_whitespace().collect::<Vec<_>>().join(" ");
                 d.notes.push(format!("in `{inside}`, {}", self.sources.place(d.primary.span)));
                 d.primary.span = call;
                 d.secondary.retain(|l| l.span.file == self.file);

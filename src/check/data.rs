@@ -32,7 +32,8 @@ impl Cx<'_> {
             for item in items {
                 good &= match item {
                     DatasetItem::Column { name, ty, value, span, .. } => {
-                        cx.own_name(index, name) && cx.data_column(index, (name, ty, value), *span, &mut rows).is_some()
+                        cx.own_name(index, name)
+                            && cx.data_column(index, (name, ty, value), *span, &mut rows).is_some()
                     }
                     DatasetItem::Split { name, value, span } => {
                         cx.own_name(index, name) && cx.split(index, name, value, *span).is_some()
@@ -51,8 +52,11 @@ impl Cx<'_> {
     /// Columns and splits share their names.
     fn own_name(&mut self, dataset: usize, name: &Ident) -> bool {
         let d = &self.program.datasets[dataset];
-        let old = d.columns.iter().map(|c| (&c.name, c.span)).chain(d.splits.iter().map(|s| (&s.name, s.span)));
-        let Some(at) = old.into_iter().find(|(n, _)| ***n == *name.name).map(|(_, at)| at) else { return true };
+        let old =
+            d.columns.iter().map(|c| (&c.name, c.span)).chain(d.splits.iter().map(|s| (&s.name, s.span)));
+        let Some(at) = old.into_iter().find(|(n, _)| ***n == *name.name).map(|(_, at)| at) else {
+            return true;
+        };
         let text = format!("`{}` is in `{}` already", name.name, d.name);
         self.report(Diagnostic::error(&codes::BOUND_TWICE, name.span, text).other(at, "here"));
         false
@@ -113,7 +117,10 @@ impl Cx<'_> {
                 match rows.1 {
                     Some((m, at)) if m != n => {
                         let text = format!("this has {n} rows, an earlier column {m}");
-                        cx.report(Diagnostic::error(&directive::COLUMN, e.span, text).other(at, format!("{m} rows")));
+                        cx.report(
+                            Diagnostic::error(&directive::COLUMN, e.span, text)
+                                .other(at, format!("{m} rows")),
+                        );
                         return None;
                     }
                     _ => rows.1 = Some((n, e.span)),
@@ -170,11 +177,16 @@ impl Cx<'_> {
             if self.broken_data.contains(&dataset) {
                 return Value::Poison;
             }
-            let names: Vec<String> =
-                d.columns.iter().map(|c| c.name.to_string()).chain(d.splits.iter().map(|s| s.name.to_string())).collect();
+            let names: Vec<String> = d
+                .columns
+                .iter()
+                .map(|c| c.name.to_string())
+                .chain(d.splits.iter().map(|s| s.name.to_string()))
+                .collect();
             let text = format!("`{name}` has no column `{}`", field.name);
             return self.report(
-                Diagnostic::error(&codes::FIELD, field.span, text).note(format!("it has {}", names.join(", "))),
+                Diagnostic::error(&codes::FIELD, field.span, text)
+                    .note(format!("it has {}", names.join(", "))),
             );
         };
         if !matches!(self.place, Place::Column { .. }) {
@@ -205,7 +217,11 @@ impl Cx<'_> {
                 let text = format!("{} has no `.{}(…)`", other.describe(), method.name);
                 let mut d = Diagnostic::error(&codes::FIELD, method.span, text);
                 let rest: String = args.iter().map(|a| format!(", {}", self.text(a.value.span))).collect();
-                d = d.fix(format!("functions stand in front: `{}({}{rest})`", method.name, self.text(base.span)));
+                d = d.fix(format!(
+                    "functions stand in front: `{}({}{rest})`",
+                    method.name,
+                    self.text(base.span)
+                ));
                 return self.report(d);
             }
         };
@@ -215,7 +231,11 @@ impl Cx<'_> {
 
     fn draw(&mut self, stream: usize, method: &Ident, given: &[Given], span: Span) -> Value {
         if !matches!(self.place, Place::Column { .. } | Place::Start { .. }) {
-            return self.error(&codes::WRONG_PLACE, span, "random streams are drawn from in a dataset or a start value");
+            return self.error(
+                &codes::WRONG_PLACE,
+                span,
+                "random streams are drawn from in a dataset or a start value",
+            );
         }
         let params: &[&str] = match method.name.as_str() {
             "uniform" | "normal" => &["shape"],
@@ -223,8 +243,12 @@ impl Cx<'_> {
             "permutation" => &["n"],
             other => {
                 return self.report(
-                    Diagnostic::error(&codes::STREAM, method.span, format!("a random stream has no `{other}`"))
-                        .note("it has uniform(shape), normal(shape), integers(lo, hi, shape) and permutation(n)"),
+                    Diagnostic::error(
+                        &codes::STREAM,
+                        method.span,
+                        format!("a random stream has no `{other}`"),
+                    )
+                    .note("it has uniform(shape), normal(shape), integers(lo, hi, shape) and permutation(n)"),
                 );
             }
         };
@@ -253,7 +277,11 @@ impl Cx<'_> {
                 let hi = self.as_int(&found[1].value, found[1].span, "`hi`");
                 let (Some(lo), Some(hi)) = (lo, hi) else { return Value::Poison };
                 if lo >= hi {
-                    return self.error(&codes::STREAM, span, format!("there is no integer from {lo} up to below {hi}"));
+                    return self.error(
+                        &codes::STREAM,
+                        span,
+                        format!("there is no integer from {lo} up to below {hi}"),
+                    );
                 }
                 Draw::Integers { lo, hi }
             }
@@ -272,7 +300,11 @@ impl Cx<'_> {
     pub fn read(&mut self, word: &'static str, args: &[Arg], span: Span) -> Value {
         let given = self.given(args);
         if word != "csv" {
-            return self.error(&directive::NOT_YET_FORMAT, span, format!("reading `{word}` files is not there yet"));
+            return self.error(
+                &directive::NOT_YET_FORMAT,
+                span,
+                format!("reading `{word}` files is not there yet"),
+            );
         }
         let Place::Column { .. } = self.place else {
             return self.error(&codes::WRONG_PLACE, span, "files are read in a column of a `dataset`");
@@ -317,8 +349,12 @@ impl Cx<'_> {
                 Some(d) => Some(d.clone()),
                 None => {
                     return self.report(
-                        Diagnostic::error(&directive::COLUMN, span, "how many columns this reads is not known")
-                            .fix("write `columns=0:64`, or a number as the column's second dimension"),
+                        Diagnostic::error(
+                            &directive::COLUMN,
+                            span,
+                            "how many columns this reads is not known",
+                        )
+                        .fix("write `columns=0:64`, or a number as the column's second dimension"),
                     );
                 }
             },
@@ -355,8 +391,12 @@ impl Cx<'_> {
             }
             Some(CsvColumns::Names(_)) if !header => {
                 self.report(
-                    Diagnostic::error(&codes::ARGUMENTS, span, "columns have names only in a file with a header")
-                        .fix("add `header=true`"),
+                    Diagnostic::error(
+                        &codes::ARGUMENTS,
+                        span,
+                        "columns have names only in a file with a header",
+                    )
+                    .fix("add `header=true`"),
                 );
                 return None;
             }
@@ -444,11 +484,14 @@ impl Cx<'_> {
         let split = d.splits.iter().position(|s| *s.name == *field.name);
         if split.is_none() && !self.broken_data.contains(&dataset) {
             let names: Vec<String> = d.splits.iter().map(|s| s.name.to_string()).collect();
-            let has = if names.is_empty() { "it has none".to_string() } else { format!("it has {}", names.join(", ")) };
+            let has = if names.is_empty() {
+                "it has none".to_string()
+            } else {
+                format!("it has {}", names.join(", "))
+            };
             let text = format!("`{}` has no split `{}`", d.name, field.name);
             self.report(Diagnostic::error(&codes::FIELD, field.span, text).note(has));
         }
         Some(DataRef { dataset, split: Some(split?) })
     }
 }
-

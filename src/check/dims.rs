@@ -27,8 +27,9 @@ impl Cx<'_> {
         let Some(word) = &ty.dtype else { return Some(DType::F32) };
         let dtype = DType::parse(&word.name);
         if dtype.is_none() {
-            let mut d = Diagnostic::error(&codes::TYPE, word.span, format!("there is no dtype `{}`", word.name))
-                .note("the dtypes are f32, f64, i32, i64 and bool");
+            let mut d =
+                Diagnostic::error(&codes::TYPE, word.span, format!("there is no dtype `{}`", word.name))
+                    .note("the dtypes are f32, f64, i32, i64 and bool");
             d.fix = match word.name.as_str() {
                 "float" | "float32" => Some("write `f32`".to_string()),
                 "double" | "float64" => Some("write `f64`".to_string()),
@@ -171,7 +172,11 @@ impl Cx<'_> {
         for d in &ty.dims {
             match d {
                 DimExpr::Any(span) => {
-                    self.error(&codes::TYPE, *span, "`_` stands for any size, but here the size must be said");
+                    self.error(
+                        &codes::TYPE,
+                        *span,
+                        "`_` stands for any size, but here the size must be said",
+                    );
                     return None;
                 }
                 DimExpr::Expr(e) => {

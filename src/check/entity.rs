@@ -16,7 +16,12 @@ pub enum Home {
 pub enum DefKind {
     Fn(ast::FnDef),
     Schedule(ast::FnDef),
-    Initializer { name: ast::Ident, params: Vec<ast::Param>, shape: ast::Ident, body: ast::Expr },
+    Initializer {
+        name: ast::Ident,
+        params: Vec<ast::Param>,
+        shape: ast::Ident,
+        body: ast::Expr,
+    },
     Optimizer(ast::OptimizerDef),
     /// Only its name: layers are not there yet.
     Layer(ast::Ident),

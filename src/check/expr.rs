@@ -204,7 +204,8 @@ impl Cx<'_> {
                 _ => {}
             },
             (Value::Training { .. }, Value::Bool(b)) | (Value::Bool(b), Value::Training { .. }) => {
-                let training = if matches!(left.0, Value::Bool(_)) { right.0.clone() } else { left.0.clone() };
+                let training =
+                    if matches!(left.0, Value::Bool(_)) { right.0.clone() } else { left.0.clone() };
                 match (op, b) {
                     (BinaryOp::And, true) | (BinaryOp::Or, false) => return training,
                     (BinaryOp::And, false) => return Value::Bool(false),
@@ -312,9 +313,13 @@ impl Cx<'_> {
             let dtype = self.b.ty(nodes[0]).dtype;
             let (a, b) = (self.operand_text(spans[0]), self.operand_text(spans[1]));
             return self.report(
-                Diagnostic::error(&codes::INT_DIVISION, span, format!("`/` divides real numbers, not {dtype}"))
-                    .label(self.types_of(op, &nodes))
-                    .fix(format!("write `{a} // {b}` for the whole quotient, or `cast({a}, f32) / …`")),
+                Diagnostic::error(
+                    &codes::INT_DIVISION,
+                    span,
+                    format!("`/` divides real numbers, not {dtype}"),
+                )
+                .label(self.types_of(op, &nodes))
+                .fix(format!("write `{a} // {b}` for the whole quotient, or `cast({a}, f32) / …`")),
             );
         }
         let Some(nodes) = self.fit(op, &nodes, span, &spans) else { return Value::Poison };
@@ -335,14 +340,18 @@ impl Cx<'_> {
                 Some(x) if x != 0.0 => self.eval(then),
                 Some(_) => self.eval(otherwise),
                 None => self.report(
-                    Diagnostic::error(&codes::COMPILE_TIME, condition.span, "`if` is decided at compile time")
-                        .label("this depends on the data")
-                        .fix(format!(
-                            "to choose per element write `where({}, {}, {})`",
-                            self.text(condition.span),
-                            self.text(then.span),
-                            self.text(otherwise.span)
-                        )),
+                    Diagnostic::error(
+                        &codes::COMPILE_TIME,
+                        condition.span,
+                        "`if` is decided at compile time",
+                    )
+                    .label("this depends on the data")
+                    .fix(format!(
+                        "to choose per element write `where({}, {}, {})`",
+                        self.text(condition.span),
+                        self.text(then.span),
+                        self.text(otherwise.span)
+                    )),
                 ),
             },
             other => {
@@ -356,7 +365,8 @@ impl Cx<'_> {
         if let ExprKind::Name(name) = &base.kind {
             if let Some(text) = self.foreign_field(name, &field.name) {
                 return self.report(
-                    Diagnostic::error(&codes::FOREIGN_NAME, span, format!("`{name}` is not known here")).fix(text),
+                    Diagnostic::error(&codes::FOREIGN_NAME, span, format!("`{name}` is not known here"))
+                        .fix(text),
                 );
             }
             if field.name == "ema"
@@ -366,8 +376,12 @@ impl Cx<'_> {
                 return match self.averages.get(&i) {
                     Some(id) => Value::Node(*id),
                     None => self.report(
-                        Diagnostic::error(&codes::FIELD, span, format!("no average of `{name}` is kept so far"))
-                            .fix("set `ema = 0.99` in the `train` above"),
+                        Diagnostic::error(
+                            &codes::FIELD,
+                            span,
+                            format!("no average of `{name}` is kept so far"),
+                        )
+                        .fix("set `ema = 0.99` in the `train` above"),
                     ),
                 };
             }
@@ -389,7 +403,8 @@ impl Cx<'_> {
             (Value::Shape(dims), "rank") => Value::int(dims.len() as i64),
             _ => {
                 let what = value.describe();
-                let mut d = Diagnostic::error(&codes::FIELD, field.span, format!("{what} has no `.{}`", field.name));
+                let mut d =
+                    Diagnostic::error(&codes::FIELD, field.span, format!("{what} has no `.{}`", field.name));
                 if matches!(value, Value::Node(_)) {
                     d = d.note("a tensor has `.T`, `.shape`, `.rank` and `.dtype`");
                     if self.function_name(&field.name).is_some() {

@@ -91,7 +91,10 @@ impl Cx<'_> {
             .note(format!("the columns of `{dataset}` are: {has}"));
         let node = self.program.placeholders[p].node;
         let ty = self.b.ty(node);
-        let fitting = d.columns.iter().find(|c| c.ty.dtype == ty.dtype && c.ty.rank() == ty.rank() && c.ty.shape[1..] == ty.shape[1..]);
+        let fitting = d
+            .columns
+            .iter()
+            .find(|c| c.ty.dtype == ty.dtype && c.ty.rank() == ty.rank() && c.ty.shape[1..] == ty.shape[1..]);
         if let Some(e) = said {
             let text = format!("`{}` is no column of `{dataset}`", self.text(e.span));
             diag = diag.other(e.span, text);
@@ -123,19 +126,33 @@ impl Cx<'_> {
         let trailing = |shape: &[crate::ir::dim::Dim]| shape.get(1..).map(<[_]>::to_vec);
         let known = |shape: &[crate::ir::dim::Dim]| shape.iter().skip(1).all(|d| d.as_const().is_some());
         let d = if want.shape.is_empty() {
-            Diagnostic::error(&codes::FEED_TYPE, at, format!("`{}` is a scalar, a column has rows", placeholder.name))
+            Diagnostic::error(
+                &codes::FEED_TYPE,
+                at,
+                format!("`{}` is a scalar, a column has rows", placeholder.name),
+            )
         } else if want.dtype != have.dtype {
-            let text = format!("`{}` is {}, the column `{name}` is {}", placeholder.name, want.dtype, have.dtype);
-            Diagnostic::error(&codes::FEED_TYPE, at, text)
-                .fix(format!("declare one of them otherwise: `{}: {}{}`", placeholder.name, have.dtype, ShapeText(&want.shape)))
+            let text =
+                format!("`{}` is {}, the column `{name}` is {}", placeholder.name, want.dtype, have.dtype);
+            Diagnostic::error(&codes::FEED_TYPE, at, text).fix(format!(
+                "declare one of them otherwise: `{}: {}{}`",
+                placeholder.name,
+                have.dtype,
+                ShapeText(&want.shape)
+            ))
         } else if trailing(&want.shape) != trailing(&have.shape) {
             let text = format!("`{}` is {want}, the column `{name}` is {have}", placeholder.name);
-            let mut d = Diagnostic::error(&codes::FEED_TYPE, at, text)
-                .note("only the number of rows may differ");
+            let mut d =
+                Diagnostic::error(&codes::FEED_TYPE, at, text).note("only the number of rows may differ");
             if want.rank() == have.rank() && known(&have.shape) {
                 let mut shape = have.shape.clone();
                 shape[0] = want.shape[0].clone();
-                d = d.fix(format!("write `placeholder {}: {}{}`", placeholder.name, want.dtype, ShapeText(&shape)));
+                d = d.fix(format!(
+                    "write `placeholder {}: {}{}`",
+                    placeholder.name,
+                    want.dtype,
+                    ShapeText(&shape)
+                ));
             }
             d
         } else if !known(&want.shape) {

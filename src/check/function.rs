@@ -11,7 +11,7 @@ use crate::ir::graph::{Attr, Attrs, NodeId};
 use crate::ops;
 use crate::scalar::DType;
 use crate::source::Span;
-use crate::syntax::ast::{Arg, FnBody, FnDef, Ident, Param, ParamType, Statement, StatementKind};
+use crate::syntax::ast::{Arg, FnBody, FnDef, Param, ParamType, Statement, StatementKind};
 use std::collections::BTreeMap;
 
 impl Cx<'_> {
@@ -25,8 +25,12 @@ impl Cx<'_> {
             DefKind::Initializer { name, params, shape, body } => {
                 let Some((dims, dtype)) = self.fill() else {
                     return self.report(
-                        Diagnostic::error(&codes::WRONG_PLACE, span, format!("`{}` fills a variable", name.name))
-                            .note("an initializer is called in `variable w: type = …`, which says the shape"),
+                        Diagnostic::error(
+                            &codes::WRONG_PLACE,
+                            span,
+                            format!("`{}` fills a variable", name.name),
+                        )
+                        .note("an initializer is called in `variable w: type = …`, which says the shape"),
                     );
                 };
                 let given = self.given(args);
@@ -59,9 +63,11 @@ impl Cx<'_> {
                         .note("an optimizer is named in `train`: `optimizer = …`"),
                 )
             }
-            DefKind::Layer(name) => {
-                self.error(&directive::NOT_YET_LAYER, span, format!("layers such as `{}` are not there yet", name.name))
-            }
+            DefKind::Layer(name) => self.error(
+                &directive::NOT_YET_LAYER,
+                span,
+                format!("layers such as `{}` are not there yet", name.name),
+            ),
         }
     }
 
@@ -122,11 +128,10 @@ impl Cx<'_> {
         if !self.enter(frame, span) {
             return Value::Poison;
         }
-        let value = if self.bind_params(&f.name.name, &f.params, &given, span) {
-            let value = self.body(f);
-            if f.derivatives.is_empty() { value } else { self.with_derivatives(f, value) }
-        } else {
-            Value::Poison
+        let value = match self.bind_params(&f.name.name, &f.params, &given, span) {
+            false => Value::Poison,
+            true if f.derivatives.is_empty() => self.body(f),
+            true => self.with_derivatives(f),
         };
         self.leave();
         value
@@ -158,7 +163,10 @@ impl Cx<'_> {
                 }
             }
         }
-        (self.error(&codes::WRONG_PLACE, whole, "this function returns nothing: a `return` is missing"), whole)
+        (
+            self.error(&codes::WRONG_PLACE, whole, "this function returns nothing: a `return` is missing"),
+            whole,
+        )
     }
 
     /// Gives the parameters of the innermost frame their values.
@@ -197,7 +205,11 @@ impl Cx<'_> {
                 let like = self.dtype(ty).filter(|_| value.as_node().is_none());
                 let Some(id) = self.tensor(&value, span, like) else { return Value::Poison };
                 let actual = self.b.ty(id).clone();
-                if self.match_type(ty, &actual, span, &format!("`{name}`")) { Value::Node(id) } else { Value::Poison }
+                if self.match_type(ty, &actual, span, &format!("`{name}`")) {
+                    Value::Node(id)
+                } else {
+                    Value::Poison
+                }
             }
             Some(ParamType::Word(word)) => {
                 let what = format!("`{name}`");
@@ -207,7 +219,9 @@ impl Cx<'_> {
                         _ => self.as_int(&value, span, &what).is_some(),
                     },
                     "float" => self.as_num(&value, span, &what).is_some(),
-                    "bool" => matches!(value, Value::Training { .. }) || self.as_bool(&value, span, &what).is_some(),
+                    "bool" => {
+                        matches!(value, Value::Training { .. }) || self.as_bool(&value, span, &what).is_some()
+                    }
                     "str" => matches!(value, Value::Str(_)),
                     "shape" => self.as_shape(&value, span).is_some(),
                     "fn" => matches!(value, Value::Def(_) | Value::Op(_)),
@@ -222,55 +236,68 @@ impl Cx<'_> {
                 }
                 if matches!(word.name.as_str(), "str" | "fn") && !value.is_poison() {
                     let kind = if word.name == "str" { "a string" } else { "a function" };
-                    self.error(&codes::KIND, span, format!("{what} must be {kind}, not {}", value.describe()));
+                    self.error(
+                        &codes::KIND,
+                        span,
+                        format!("{what} must be {kind}, not {}", value.describe()),
+                    );
                 }
                 Value::Poison
             }
         }
     }
 
-    /// Replaces the derived gradient of an elementwise function by the stated one, see op `derived`.
-    fn with_derivatives(&mut self, f: &FnDef, value: Value) -> Value {
-        let Value::Node(mut out) = value else {
-            if !value.is_poison() && !matches!(value, Value::Number(_)) {
-                return self.error(&codes::DERIVATIVE, f.name.span, "only a tensor has a stated derivative");
-            }
-            return value;
-        };
-        let shape = self.b.ty(out).shape.clone();
-        let stop = ops::find("stop_gradient").expect("stop_gradient is in the op table");
-        out = self.b.emit(stop, &[out], Attrs::none());
-        for (name, e) in &f.derivatives {
-            let Some(x) = self.derived_param(name) else { return Value::Poison };
+    /// The body with its parameters hidden from the gradient, and the stated derivatives in their stead; see
+    /// the ops `opaque` and `stated`.
+    fn with_derivatives(&mut self, f: &FnDef) -> Value {
+        let opaque = ops::find("opaque").expect("opaque is in the op table");
+        let stated = ops::find("stated").expect("stated is in the op table");
+        let mut open: Vec<(usize, NodeId)> = Vec::new();
+        for (name, _) in &f.derivatives {
+            let locals = self.frames.last().map(|f| f.locals.as_slice()).unwrap_or_default();
+            let Some(at) = locals.iter().position(|l| l.name == name.name) else {
+                let text = format!("`{}` is no parameter of this function", name.name);
+                return self.error(&codes::DERIVATIVE, name.span, text);
+            };
             // A parameter that got a compile-time number has no gradient to state.
-            let Value::Node(x) = x else { continue };
+            let Value::Node(x) = locals[at].value else { continue };
+            let hidden = Value::Node(self.b.emit(opaque, &[x], Attrs::none()));
+            self.set_local(at, hidden);
+            open.push((at, x));
+        }
+        let value = self.body(f);
+        for (at, x) in &open {
+            self.set_local(*at, Value::Node(*x));
+        }
+        let mut out = match value {
+            Value::Node(id) => id,
+            other => return other,
+        };
+        let ty = self.b.ty(out).clone();
+        for (name, e) in &f.derivatives {
+            let local = self.frames.last().and_then(|f| f.locals.iter().position(|l| l.name == name.name));
+            let Some((_, x)) = open.iter().find(|(at, _)| Some(*at) == local).copied() else { continue };
             let d = self.eval(e);
-            let dtype = self.b.ty(out).dtype;
-            let like = if d.as_node().is_none() { Some(dtype) } else { None };
+            let like = if d.as_node().is_none() { Some(ty.dtype) } else { None };
             let Some(d) = self.tensor(&d, e.span, like) else { return Value::Poison };
             for id in [x, d] {
                 let have = self.b.ty(id).clone();
-                if crate::check::broadcast::unify(&have.shape, &shape).as_ref() != Ok(&shape) || have.dtype != dtype {
-                    let want = self.b.ty(out);
-                    let text = format!("a stated derivative is elementwise: this is {have}, the result {want}");
+                let fits = crate::check::broadcast::unify(&have.shape, &ty.shape).as_ref() == Ok(&ty.shape);
+                if !fits || have.dtype != ty.dtype {
+                    let text = format!("a stated derivative is elementwise: this is {have}, the result {ty}");
                     return self.error(&codes::DERIVATIVE, e.span, text);
                 }
             }
-            let (x, d) = (self.stretch(x, &shape), self.stretch(d, &shape));
-            let op = ops::find("derived").expect("derived is in the op table");
-            out = self.b.emit(op, &[out, x, d], Attrs::none());
+            let (x, d) = (self.stretch(x, &ty.shape), self.stretch(d, &ty.shape));
+            out = self.b.emit(stated, &[out, x, d], Attrs::none());
         }
         Value::Node(out)
     }
 
-    fn derived_param(&mut self, name: &Ident) -> Option<Value> {
-        let frame = self.frames.last()?;
-        let found = frame.locals.iter().find(|l| l.name == name.name).map(|l| l.value.clone());
-        if found.is_none() {
-            let text = format!("`{}` is no parameter of this function", name.name);
-            self.error(&codes::DERIVATIVE, name.span, text);
+    fn set_local(&mut self, at: usize, value: Value) {
+        if let Some(l) = self.frames.last_mut().and_then(|f| f.locals.get_mut(at)) {
+            l.value = value;
         }
-        found
     }
 }
 

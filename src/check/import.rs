@@ -19,7 +19,9 @@ impl Cx<'_> {
             Value::Tuple(items) => {
                 Value::Tuple(items.into_iter().map(|v| self.import(v, name, span)).collect())
             }
-            Value::List(items) => Value::List(items.into_iter().map(|v| self.import(v, name, span)).collect()),
+            Value::List(items) => {
+                Value::List(items.into_iter().map(|v| self.import(v, name, span)).collect())
+            }
             other => other,
         }
     }
@@ -41,7 +43,8 @@ impl Cx<'_> {
                 self.b.push(Node { operands: operands?, ..node })
             }
             Some(LeafKind::Variable) if !matches!(self.place, Place::Column { .. }) => {
-                let index = self.program.variables.iter().position(|v| Some(&v.name) == node.name.as_ref())?;
+                let index =
+                    self.program.variables.iter().position(|v| Some(&v.name) == node.name.as_ref())?;
                 let leaf = self.leaf("placeholder", node.name.as_deref().unwrap_or("w"), node.ty);
                 self.leaves.push((leaf, Source::Variable(index)));
                 leaf

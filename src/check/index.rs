@@ -27,7 +27,9 @@ impl Cx<'_> {
         let id = match &value {
             Value::Poison => return Value::Poison,
             Value::Node(id) => *id,
-            Value::List(_) | Value::Tuple(_) | Value::Shape(_) => return self.index_items(&value, items, span),
+            Value::List(_) | Value::Tuple(_) | Value::Shape(_) => {
+                return self.index_items(&value, items, span);
+            }
             other => {
                 let text = format!("{} cannot be indexed", other.describe());
                 return self.error(&codes::KIND, base.span, text);
@@ -37,8 +39,12 @@ impl Cx<'_> {
         let used = items.iter().filter(|i| !matches!(i, IndexItem::NewAxis(_))).count();
         if used > ty.rank() {
             return self.report(
-                Diagnostic::error(&codes::SLICE, span, format!("{used} indices for {} dimensions", ty.rank()))
-                    .label(format!("`{}` is {ty}", self.text(base.span))),
+                Diagnostic::error(
+                    &codes::SLICE,
+                    span,
+                    format!("{used} indices for {} dimensions", ty.rank()),
+                )
+                .label(format!("`{}` is {ty}", self.text(base.span))),
             );
         }
         let mut parts = Vec::new();
@@ -186,8 +192,12 @@ impl Cx<'_> {
         if let Some(n) = p.as_const() {
             if n < 0 {
                 self.report(
-                    Diagnostic::error(&codes::SLICE, span, format!("this reaches outside: the size is {size}"))
-                        .note("bounds are never clamped"),
+                    Diagnostic::error(
+                        &codes::SLICE,
+                        span,
+                        format!("this reaches outside: the size is {size}"),
+                    )
+                    .note("bounds are never clamped"),
                 );
                 return None;
             }
@@ -197,7 +207,8 @@ impl Cx<'_> {
             return Some(());
         }
         let rest = p.terms().iter().find(|(m, _)| m.is_empty()).map_or(0, |(_, c)| *c);
-        let requirement = Requirement { dim: p.sub(&Dim::constant(rest))?, at_least: rest.checked_neg()?, span };
+        let requirement =
+            Requirement { dim: p.sub(&Dim::constant(rest))?, at_least: rest.checked_neg()?, span };
         if !self.program.requirements.contains(&requirement) {
             self.program.requirements.push(requirement);
         }
@@ -215,13 +226,18 @@ impl Cx<'_> {
                 let i = if n < 0 { n + list.len() as i64 } else { n };
                 match usize::try_from(i).ok().and_then(|i| list.get(i)) {
                     Some(v) => v.clone(),
-                    None => self.error(&codes::SLICE, e.span, format!("there is no item {n}: there are {}", list.len())),
+                    None => self.error(
+                        &codes::SLICE,
+                        e.span,
+                        format!("there is no item {n}: there are {}", list.len()),
+                    ),
                 }
             }
             [IndexItem::Slice { start, end, step, span }] => {
                 let bounds = (start.as_ref(), end.as_ref(), step.as_ref());
                 let Some(part) = self.slice(bounds, &size, *span) else { return Value::Poison };
-                let (from, n) = (part.step.start.as_const().unwrap_or(0), part.length.as_const().unwrap_or(0));
+                let (from, n) =
+                    (part.step.start.as_const().unwrap_or(0), part.length.as_const().unwrap_or(0));
                 let picked = (0..n).filter_map(|i| list.get((from + i * part.step.step) as usize).cloned());
                 match value {
                     Value::Shape(_) => {

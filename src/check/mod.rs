@@ -29,6 +29,8 @@ mod settings;
 mod start;
 mod statement;
 mod suggest;
+#[cfg(test)]
+mod tests;
 mod train;
 mod value;
 

@@ -49,7 +49,11 @@ impl Cx<'_> {
         spans: &[Span],
     ) -> Value {
         if self.b.graph.nodes.len() >= MAX_NODES {
-            return self.error(&codes::TOO_LARGE, span, format!("the program has more than {MAX_NODES} operations"));
+            return self.error(
+                &codes::TOO_LARGE,
+                span,
+                format!("the program has more than {MAX_NODES} operations"),
+            );
         }
         self.b.span = Some(span);
         match self.b.apply(op, nodes, attrs) {
@@ -126,7 +130,10 @@ impl Cx<'_> {
                         Value::Bool(b) if dtype == DType::Bool => numbers.push(f64::from(u8::from(b))),
                         Value::Number(n) => numbers.push(self.literal(n, dtype, span)?.at(0).as_f64()),
                         other => {
-                            let text = format!("a list of numbers is expected here, but it holds {}", other.describe());
+                            let text = format!(
+                                "a list of numbers is expected here, but it holds {}",
+                                other.describe()
+                            );
                             self.error(&codes::KIND, span, text);
                             return None;
                         }
@@ -194,9 +201,13 @@ impl Cx<'_> {
             }
             DType::Bool => {
                 self.report(
-                    Diagnostic::error(&codes::DTYPES, span, format!("the number {n} meets a bool tensor here"))
-                        .note("arithmetic on bool needs a cast")
-                        .fix("cast the tensor: `cast(x, f32)`"),
+                    Diagnostic::error(
+                        &codes::DTYPES,
+                        span,
+                        format!("the number {n} meets a bool tensor here"),
+                    )
+                    .note("arithmetic on bool needs a cast")
+                    .fix("cast the tensor: `cast(x, f32)`"),
                 );
                 None
             }
@@ -237,7 +248,8 @@ impl Cx<'_> {
             return None;
         }
         let inputs: Option<Vec<f64>> = node.operands.iter().map(|o| self.known(*o)).collect();
-        let arrays: Vec<ArrayD<f64>> = inputs?.into_iter().map(|x| ArrayD::from_elem(IxDyn(&[]), x)).collect();
+        let arrays: Vec<ArrayD<f64>> =
+            inputs?.into_iter().map(|x| ArrayD::from_elem(IxDyn(&[]), x)).collect();
         let dtypes: Vec<DType> = node.operands.iter().map(|o| self.b.ty(*o).dtype).collect();
         let out = (node.op.eval)(&EvalCx {
             operands: &arrays.iter().collect::<Vec<_>>(),

@@ -72,7 +72,8 @@ impl Cx<'_> {
             other => {
                 let text = format!("an optimizer is expected here, not {}", other.describe());
                 self.report(
-                    Diagnostic::error(&codes::OPTIMIZER, callee.span, text).fix("write `optimizer = adam(lr=0.001)`"),
+                    Diagnostic::error(&codes::OPTIMIZER, callee.span, text)
+                        .fix("write `optimizer = adam(lr=0.001)`"),
                 );
                 return None;
             }
@@ -98,7 +99,12 @@ impl Cx<'_> {
     }
 
     /// The parameters, as scalars of the dtype, evaluated once for all variables of it.
-    fn optimizer_params(&mut self, chosen: &Chosen<'_>, def: &OptimizerDef, dtype: DType) -> Option<Vec<Local>> {
+    fn optimizer_params(
+        &mut self,
+        chosen: &Chosen<'_>,
+        def: &OptimizerDef,
+        dtype: DType,
+    ) -> Option<Vec<Local>> {
         // The arguments are the user's, but a schedule among them computes in the variable's dtype.
         let mut frame = self.frame("", Home::User, chosen.at.span, Some(dtype));
         self.frames.push(frame);
@@ -139,9 +145,12 @@ impl Cx<'_> {
                 StatementKind::State { .. } => states.push(self.state(s, v)?),
                 StatementKind::Let { targets, ty, value } => self.bind_let(targets, ty.as_ref(), value),
                 StatementKind::Assign { target, value } => {
-                    let is_state = states.iter().any(|s| s.name.strip_prefix(&*v.name) == Some(&format!(".{}", target.name)));
+                    let is_state = states
+                        .iter()
+                        .any(|s| s.name.strip_prefix(&*v.name) == Some(&format!(".{}", target.name)));
                     if !is_state && target.name != def.variable.name {
-                        let text = format!("`<-` needs a state or the variable, and `{}` is neither", target.name);
+                        let text =
+                            format!("`<-` needs a state or the variable, and `{}` is neither", target.name);
                         self.error(&codes::OPTIMIZER, target.span, text);
                         return None;
                     }
@@ -175,12 +184,14 @@ impl Cx<'_> {
         (v, new): (&Trained, NodeId),
         out: &mut Update,
     ) {
-        let value = |s: &State| latest.get(s.name.strip_prefix(&format!("{}.", v.name)).unwrap_or("")).copied();
+        let value =
+            |s: &State| latest.get(s.name.strip_prefix(&format!("{}.", v.name)).unwrap_or("")).copied();
         let mut roots = vec![new];
         let mut kept: Vec<bool> = vec![false; states.len()];
         loop {
             let seen = self.b.graph.reachable(roots.iter().copied());
-            let more: Vec<usize> = (0..states.len()).filter(|i| !kept[*i] && seen[states[*i].node.index()]).collect();
+            let more: Vec<usize> =
+                (0..states.len()).filter(|i| !kept[*i] && seen[states[*i].node.index()]).collect();
             if more.is_empty() {
                 break;
             }
@@ -246,7 +257,9 @@ impl Cx<'_> {
         if let Some((c, at)) = chosen.clip_value {
             let bound = |sign: f64| (Value::Number(Num::Float(sign * c.as_f64())), at);
             for g in &mut out {
-                *g = self.elementwise("clip", &[(Value::Node(*g), at), bound(-1.0), bound(1.0)], at).as_node()?;
+                *g = self
+                    .elementwise("clip", &[(Value::Node(*g), at), bound(-1.0), bound(1.0)], at)
+                    .as_node()?;
             }
         }
         let Some((c, at)) = chosen.clip_norm else { return Some(out) };

@@ -49,7 +49,9 @@ impl Cx<'_> {
                 TrainItemKind::Setting { name, values } => {
                     if let Some((_, at)) = seen.iter().find(|(n, _)| *n == name.name) {
                         let text = format!("`{}` is set twice", name.name);
-                        self.report(Diagnostic::error(&codes::SETTING, name.span, text).other(*at, "set here"));
+                        self.report(
+                            Diagnostic::error(&codes::SETTING, name.span, text).other(*at, "set here"),
+                        );
                         good = false;
                         continue;
                     }
@@ -74,17 +76,23 @@ impl Cx<'_> {
         }
         let at = |name: &str| seen.iter().find(|(n, _)| *n == name).map(|(_, at)| *at);
         if let (Some(a), Some(b)) = (at("steps"), at("epochs")) {
-            self.report(Diagnostic::error(&codes::SETTING, b, "the length is set twice").other(a, "and here"));
+            self.report(
+                Diagnostic::error(&codes::SETTING, b, "the length is set twice").other(a, "and here"),
+            );
             good = false;
         }
         if at("steps").is_none() && at("epochs").is_none() {
             let text = "how long to train is not said";
-            self.report(Diagnostic::error(&codes::SETTING, span, text).fix("add `steps = 1000` or `epochs = 10`"));
+            self.report(
+                Diagnostic::error(&codes::SETTING, span, text).fix("add `steps = 1000` or `epochs = 10`"),
+            );
             good = false;
         }
         if at("optimizer").is_none() {
             let text = "how to train is not said";
-            self.report(Diagnostic::error(&codes::SETTING, span, text).fix("add `optimizer = adam(lr=0.001)`"));
+            self.report(
+                Diagnostic::error(&codes::SETTING, span, text).fix("add `optimizer = adam(lr=0.001)`"),
+            );
             good = false;
         }
         if shuffle == Some(true) {
@@ -94,7 +102,8 @@ impl Cx<'_> {
             {
                 let text = "`shuffle` goes with `remainder = keep` and `drop` only";
                 self.report(
-                    Diagnostic::error(&codes::SETTING, at, text).note("the other two walk through the rows in file order"),
+                    Diagnostic::error(&codes::SETTING, at, text)
+                        .note("the other two walk through the rows in file order"),
                 );
                 good = false;
             }
@@ -106,7 +115,8 @@ impl Cx<'_> {
         if s.ema_warmup && s.ema.is_none() {
             let at = at("ema_warmup").unwrap_or(span);
             self.report(
-                Diagnostic::error(&codes::SETTING, at, "`ema_warmup` has no effect without `ema`").fix("add `ema = 0.99`"),
+                Diagnostic::error(&codes::SETTING, at, "`ema_warmup` has no effect without `ema`")
+                    .fix("add `ema = 0.99`"),
             );
             good = false;
         }
@@ -198,7 +208,8 @@ impl Cx<'_> {
         match u64::try_from(n) {
             Ok(n) if n > 0 => Some(n),
             _ => {
-                let code = if matches!(what, "steps" | "epochs") { &codes::ZERO_STEPS } else { &codes::SETTING };
+                let code =
+                    if matches!(what, "steps" | "epochs") { &codes::ZERO_STEPS } else { &codes::SETTING };
                 self.error(code, e.span, format!("`{what}` must be at least 1, not {n}"));
                 None
             }
@@ -225,8 +236,11 @@ impl Cx<'_> {
                     return None;
                 }
                 let names: Vec<String> = self.program.measures.iter().map(|m| m.name.to_string()).collect();
-                let mut d =
-                    Diagnostic::error(&check_codes::UNKNOWN_NAME, name.span, format!("there is no loss `{}`", name.name));
+                let mut d = Diagnostic::error(
+                    &check_codes::UNKNOWN_NAME,
+                    name.span,
+                    format!("there is no loss `{}`", name.name),
+                );
                 if let Some(near) = closest(&name.name, names.iter().map(String::as_str)) {
                     d = d.fix(format!("did you mean `{near}`?"));
                 }

@@ -35,27 +35,47 @@ impl Cx<'_> {
         let ty = ty?;
         if let Some(d) = ty.shape.iter().find(|d| d.as_const().is_none()) {
             self.report(
-                Diagnostic::error(&codes::COMPILE_TIME, written.span, format!("the size {d} of a variable is not known"))
-                    .note("a variable is made before any data is seen")
-                    .fix(format!("write a number, or `const {d} = …` above")),
+                Diagnostic::error(
+                    &codes::COMPILE_TIME,
+                    written.span,
+                    format!("the size {d} of a variable is not known"),
+                )
+                .note("a variable is made before any data is seen")
+                .fix(format!("write a number, or `const {d} = …` above")),
             );
             return None;
         }
         if ty.shape.iter().try_fold(1i64, |n, d| n.checked_mul(d.as_const()?)).is_none_or(|n| n > 1 << 31) {
-            self.error(&codes::TOO_LARGE, written.span, format!("`{}` has more than 2^31 elements", name.name));
+            self.error(
+                &codes::TOO_LARGE,
+                written.span,
+                format!("`{}` has more than 2^31 elements", name.name),
+            );
             return None;
         }
         if !ty.dtype.is_float() && !frozen {
             self.report(
-                Diagnostic::error(&codes::DTYPES, written.span, format!("a variable of {} cannot be trained", ty.dtype))
-                    .fix("declare it f32, or `frozen variable`"),
+                Diagnostic::error(
+                    &codes::DTYPES,
+                    written.span,
+                    format!("a variable of {} cannot be trained", ty.dtype),
+                )
+                .fix("declare it f32, or `frozen variable`"),
             );
             return None;
         }
         let Some(init) = init else {
             self.report(
-                Diagnostic::error(&codes::ARGUMENTS, name.span, format!("`{}` has no start value", name.name))
-                    .fix(format!("write `variable {}: {} = zeros()`", name.name, self.text(written.span))),
+                Diagnostic::error(
+                    &codes::ARGUMENTS,
+                    name.span,
+                    format!("`{}` has no start value", name.name),
+                )
+                .fix(format!(
+                    "write `variable {}: {} = zeros()`",
+                    name.name,
+                    self.text(written.span)
+                )),
             );
             return None;
         };
@@ -76,7 +96,12 @@ impl Cx<'_> {
     }
 
     /// The graph of a start value of this type.
-    pub fn start_value(&mut self, name: &Arc<str>, ty: &Type, e: &Expr) -> Option<crate::check::program::Computed> {
+    pub fn start_value(
+        &mut self,
+        name: &Arc<str>,
+        ty: &Type,
+        e: &Expr,
+    ) -> Option<crate::check::program::Computed> {
         let place = Place::Start { name: name.clone(), shape: ty.shape.clone(), dtype: ty.dtype };
         self.computed(place, |cx| {
             let value = cx.eval(e);

@@ -33,8 +33,11 @@ impl Cx<'_> {
             });
             let known: Vec<&str> = consts.collect();
             if !known.contains(&name.as_str()) {
-                let mut d =
-                    Diagnostic::error(&codes::OVERRIDE, whole, format!("the file has no constant `{name}` to set"));
+                let mut d = Diagnostic::error(
+                    &codes::OVERRIDE,
+                    whole,
+                    format!("the file has no constant `{name}` to set"),
+                );
                 if let Some(near) = crate::check::suggest::closest(name, known.iter().copied()) {
                     d = d.fix(format!("did you mean `{near}`?"));
                 } else if !known.is_empty() {
@@ -43,7 +46,8 @@ impl Cx<'_> {
                 self.report(d);
                 continue;
             }
-            if let [Statement { kind: StatementKind::Const { value, .. }, .. }] = parsed.statements.as_slice() {
+            if let [Statement { kind: StatementKind::Const { value, .. }, .. }] = parsed.statements.as_slice()
+            {
                 self.sets.insert(name.clone(), value.clone());
             }
         }
@@ -70,8 +74,12 @@ impl Cx<'_> {
         if let Some(old) = self.globals.get(&name.name) {
             let at = old.span;
             self.report(
-                Diagnostic::error(&codes::BOUND_TWICE, name.span, format!("`{}` has a meaning already", name.name))
-                    .other(at, "bound here"),
+                Diagnostic::error(
+                    &codes::BOUND_TWICE,
+                    name.span,
+                    format!("`{}` has a meaning already", name.name),
+                )
+                .other(at, "bound here"),
             );
             return;
         }
@@ -100,7 +108,9 @@ impl Cx<'_> {
             StatementKind::Placeholder { name, ty } => self.placeholder(name, ty),
             StatementKind::Feed(_) | StatementKind::Fn(_) => {}
             StatementKind::Optimizer(_) | StatementKind::Schedule(_) | StatementKind::Initializer { .. } => {}
-            StatementKind::Variable { frozen, name, ty, init } => self.variable(*frozen, name, ty, init.as_ref(), s.span),
+            StatementKind::Variable { frozen, name, ty, init } => {
+                self.variable(*frozen, name, ty, init.as_ref(), s.span)
+            }
             StatementKind::Let { targets, ty, value } => self.bind_let(targets, ty.as_ref(), value),
             StatementKind::Loss { name, value } => self.measure(name, value, MeasureKind::Loss),
             StatementKind::Metric { name, value } => self.measure(name, value, MeasureKind::Metric),
@@ -219,8 +229,12 @@ impl Cx<'_> {
         if let Some(old) = frame.locals.iter().find(|l| l.name == name.name) {
             let at = old.span;
             self.report(
-                Diagnostic::error(&codes::BOUND_TWICE, name.span, format!("`{}` has a meaning already", name.name))
-                    .other(at, "bound here"),
+                Diagnostic::error(
+                    &codes::BOUND_TWICE,
+                    name.span,
+                    format!("`{}` has a meaning already", name.name),
+                )
+                .other(at, "bound here"),
             );
             return;
         }
@@ -303,4 +317,3 @@ fn declared(kind: &StatementKind) -> Vec<&Ident> {
         _ => vec![],
     }
 }
-

@@ -2,8 +2,8 @@
 
 use crate::check::cx::Cx;
 use crate::check::entity::Home;
-use crate::check::value::{Builtin, Value};
 use crate::check::program::Distribution;
+use crate::check::value::{Builtin, Value};
 use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
 use crate::ir::op::Class;
@@ -109,8 +109,22 @@ const FOREIGN: &[(&str, &str)] = &[
 ];
 
 /// Modules whose members people write in front of a dot.
-const MODULES: &[&str] =
-    &["tf", "np", "numpy", "torch", "nn", "F", "jnp", "jax", "keras", "layers", "optim", "tensorflow", "K", "math"];
+const MODULES: &[&str] = &[
+    "tf",
+    "np",
+    "numpy",
+    "torch",
+    "nn",
+    "F",
+    "jnp",
+    "jax",
+    "keras",
+    "layers",
+    "optim",
+    "tensorflow",
+    "K",
+    "math",
+];
 
 /// Names in other modules, `nn.ReLU`, that are spelt here as they are there.
 fn foreign(name: &str) -> Option<&'static str> {
@@ -159,9 +173,13 @@ impl Cx<'_> {
         {
             let at = *at;
             return self.report(
-                Diagnostic::error(&codes::NOT_YET_DECLARED, span, format!("`{name}` is used before it is declared"))
-                    .other(at, "declared here")
-                    .fix("move the declaration above"),
+                Diagnostic::error(
+                    &codes::NOT_YET_DECLARED,
+                    span,
+                    format!("`{name}` is used before it is declared"),
+                )
+                .other(at, "declared here")
+                .fix("move the declaration above"),
             );
         }
         if let Some(ours) = foreign(name) {
@@ -216,7 +234,7 @@ mod tests {
     fn near_names_only() {
         assert_eq!(closest("squre", ["sqrt", "square", "sum"]), Some("square"));
         assert_eq!(closest("logits", ["x", "relu"]), None);
-        assert_eq!(closest("ab", ["a", "xy"]), Some("a"));
+        assert_eq!(closest("ab", ["abc", "xy"]), Some("abc"));
     }
 
     #[test]

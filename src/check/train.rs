@@ -114,7 +114,8 @@ impl Cx<'_> {
             && let Some(rows) = self.row_counts.get(&data.data.dataset)
             && i64::try_from(batch).is_ok_and(|b| b > *rows)
         {
-            let text = format!("no batch of {batch} fits into {rows} rows, and `drop` leaves out smaller ones");
+            let text =
+                format!("no batch of {batch} fits into {rows} rows, and `drop` leaves out smaller ones");
             self.error(&codes::ZERO_STEPS, at, text);
             return false;
         }
@@ -132,7 +133,10 @@ impl Cx<'_> {
         let mut out = Vec::new();
         let mut good = true;
         let candidates: Vec<(usize, Option<Span>)> = match wrt {
-            None => (0..self.program.variables.len()).filter(|i| !self.program.variables[*i].frozen).map(|i| (i, None)).collect(),
+            None => (0..self.program.variables.len())
+                .filter(|i| !self.program.variables[*i].frozen)
+                .map(|i| (i, None))
+                .collect(),
             Some(values) => {
                 let mut named = Vec::new();
                 for e in values {
@@ -160,7 +164,10 @@ impl Cx<'_> {
                         let (op, place) = (n.op, n.span);
                         let name = op.symbol.unwrap_or(op.name);
                         let reason = cut_reason(op);
-                        d.message = format!("`{loss_name}` does not vary smoothly with `{}`", self.program.variables[index].name);
+                        d.message = format!(
+                            "`{loss_name}` does not vary smoothly with `{}`",
+                            self.program.variables[index].name
+                        );
                         d = d.note(format!("`{name}` cuts the path: {reason}"));
                         if let Some(place) = place.filter(|p| p.file == self.file) {
                             d = d.other(place, format!("`{name}` here"));
@@ -206,7 +213,8 @@ impl Cx<'_> {
         if v.frozen {
             let at = v.span;
             self.report(
-                Diagnostic::error(&codes::SETTING, e.span, format!("`{name}` is frozen")).other(at, "declared here"),
+                Diagnostic::error(&codes::SETTING, e.span, format!("`{name}` is frozen"))
+                    .other(at, "declared here"),
             );
             return None;
         }
@@ -344,7 +352,14 @@ impl Cx<'_> {
 
     /// `s - (s - w) * (1 - decay)` after the update, TensorFlow's form; with warm-up the decay is
     /// `min(decay, (1 + n) / (10 + n))`, n the number of steps done.
-    fn average(&mut self, v: &Trained, new: NodeId, decay: Num, warmup: bool, span: Span) -> Option<(NodeId, NodeId)> {
+    fn average(
+        &mut self,
+        v: &Trained,
+        new: NodeId,
+        decay: Num,
+        warmup: bool,
+        span: Span,
+    ) -> Option<(NodeId, NodeId)> {
         let leaf = self.average_leaf(v);
         let dtype = self.b.ty(leaf).dtype;
         let frame = self.frame("ema", crate::check::entity::Home::Prelude, span, Some(dtype));

@@ -2,9 +2,7 @@
 
 use crate::diag::{Code, CodeInfo};
 
-pub static CODES: &[Code] = &[
-    &NO_PATH,
-];
+pub static CODES: &[Code] = &[&NO_PATH];
 
 pub static NO_PATH: CodeInfo = CodeInfo {
     code: "NN0501",

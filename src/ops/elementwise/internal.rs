@@ -146,3 +146,23 @@ pub static STATED: OpDef = OpDef {
     samples: samples::stated,
     ..BASE
 };
+
+/// `by_mode(a, b)` is a while training and b otherwise; attribute `training` says which, and whoever makes a
+/// train step sets it. That is how `if training { … }` is decided at compile time and still shares one graph.
+pub static BY_MODE: OpDef = OpDef {
+    name: "by_mode",
+    doc: "The first operand while training, else the second.",
+    class: Class::Internal,
+    arity: 2,
+    params: &[Param { name: "training", kind: ParamKind::Hidden }],
+    infer: |c| infer::alike(c, 0),
+    vjp: Vjp::Rule(|_, c| {
+        let taken = usize::from(!c.attrs.flag("training"));
+        (0..2).map(|i| if i == taken { vjp::linear(c, c.adjoint) } else { Adjoint::None }).collect()
+    }),
+    why: &["the gradient goes to the branch that is taken", "the gradient goes to the branch that is taken"],
+    eval: |c| Ok(c.operands[usize::from(!c.attrs.flag("training"))].clone()),
+    kernel: Kernel::Expand(|_, x, attrs| x[usize::from(!attrs.flag("training"))]),
+    samples: || samples::binary(Domain::Real, Domain::Real),
+    ..BASE
+};

@@ -13,7 +13,7 @@ pub use compare::{EQ, GE, GT, ISFINITE, ISNAN, LE, LOGICAL_AND, LOGICAL_NOT, LOG
 pub use function::{
     ABS, CEIL, COS, ERF, EXP, EXPM1, FLOOR, LOG, LOG1P, ROUND, RSQRT, SIGMOID, SIGN, SIN, SQRT, TANH,
 };
-pub use internal::{CAST, CHECK_INDEX, ONES_LIKE, OPAQUE, STATED, STOP_GRADIENT, ZEROS_LIKE};
+pub use internal::{BY_MODE, CAST, CHECK_INDEX, ONES_LIKE, OPAQUE, STATED, STOP_GRADIENT, ZEROS_LIKE};
 
 pub(crate) use internal::in_range;
 
@@ -68,6 +68,7 @@ pub static TABLE: &[&OpDef] = &[
     &CHECK_INDEX,
     &OPAQUE,
     &STATED,
+    &BY_MODE,
 ];
 
 /// What rows of this family have in common; each names the rest.
