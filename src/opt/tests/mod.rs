@@ -104,7 +104,7 @@ fn special(dtype: DType) -> Vec<f64> {
                 f64::MIN_POSITIVE,
                 f64::MAX,
                 f64::from_bits(1),
-                2.2250738585072009e-308,
+                f64::from_bits(0x000f_ffff_ffff_ffff),
                 1e-160,
                 1e160,
             ]);
