@@ -401,6 +401,9 @@ impl Scanner<'_> {
                     Err(_) => Dim::symbol(factor),
                 };
                 let power = if self.eat("**") { self.int()? } else { 1 };
+                if !(1..=64).contains(&power) {
+                    return Err(format!("a size to the power of {power}"));
+                }
                 for _ in 0..power {
                     term = term.mul(&base).ok_or_else(overflow)?;
                 }

@@ -1,6 +1,6 @@
 //! The dtypes of a body: what each instruction takes and gives.
 
-use crate::loops::types::{Body, Inst, Program};
+use crate::loops::types::{Body, Extent, Inst, Program};
 use crate::scalar::{Bin, DType, Un, V};
 
 /// Every rule that the body breaks, one sentence each. `axes` is how many axes an `Index` may name: those
@@ -75,19 +75,21 @@ fn un_gives(op: Un, from: DType, to: DType) -> bool {
 }
 
 /// The limit that a gather's index was checked against, seen through casts.
-pub fn checked_limit(body: &Body, index: V) -> Option<&crate::loops::types::Extent> {
-    match body.insts.get(index.0 as usize)? {
-        Inst::CheckIndex { limit, .. } => Some(limit),
-        // Values before their users: `x` is smaller, so this ends.
-        Inst::Cast(x) if x.0 < index.0 => checked_limit(body, *x),
-        _ => None,
+pub fn checked_limit(body: &Body, mut index: V) -> Option<&Extent> {
+    loop {
+        match body.insts.get(index.0 as usize)? {
+            Inst::CheckIndex { limit, .. } => return Some(limit),
+            // Values stand before their users: `x` is smaller, so this ends.
+            Inst::Cast(x) if x.0 < index.0 => index = *x,
+            _ => return None,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::loops::types::{Access, Buffer, BufferId, Extent, Place};
+    use crate::loops::types::{Access, Buffer, BufferId, Place};
     use crate::scalar::{Cmp, Literal};
 
     fn program() -> Program {

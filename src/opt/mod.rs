@@ -157,6 +157,7 @@ impl Default for Checks {
 
 /// Runs the passes in order. `observe` is called after each, with what it did and the function it left.
 ///
+/// A function is run through once: `expand` reads literal exponents, and must not see the ones that `fold` makes.
 /// The error is a bug of ours: it names the pass that broke the graph and shows it.
 pub fn run(
     mut function: Function,

@@ -131,11 +131,11 @@ pub fn operands<const N: usize>(g: &Graph, id: NodeId, op: &'static OpDef) -> Op
 }
 
 /// The number that every element is: a constant scalar, or one broadcast.
-pub fn known(g: &Graph, id: NodeId) -> Option<Literal> {
-    match operands::<1>(g, id, &BROADCAST) {
-        Some([x]) => known(g, x),
-        None => g.constant_scalar(id),
+pub fn known(g: &Graph, mut id: NodeId) -> Option<Literal> {
+    while let Some([x]) = operands::<1>(g, id, &BROADCAST) {
+        id = x;
     }
+    g.constant_scalar(id)
 }
 
 /// Whether every element is exactly this number (by bits: 0 is not -0).

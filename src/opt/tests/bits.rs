@@ -448,3 +448,20 @@ fn a_literal_power_is_repeated_multiplication() {
     assert_eq!(canonical_bytes(&values[0]), canonical_bytes(&values[1]));
     assert_eq!(canonical_bytes(&values[2]), canonical_bytes(&values[3]));
 }
+
+/// The rules `pow_one` and `pow_two` hold because of how our `pow` treats these exponents.
+#[test]
+fn powers_of_one_and_two_are_exact_for_every_kind_of_number() {
+    use crate::loops::eval;
+    use crate::scalar::{Bin, Literal};
+    let power = |x: Literal, n: f64| eval::bin(Bin::Pow, x, Literal::of(x.dtype(), n)).expect("floats");
+    let same = |x: Literal, y: Literal| x == y || (x.as_f64().is_nan() && y.as_f64().is_nan());
+    for i in 0..200_000u64 {
+        let bits = i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for x in [Literal::F32((bits >> 32) as u32), Literal::F64(bits)] {
+            let square = eval::bin(Bin::Mul, x, x).expect("floats");
+            assert!(same(power(x, 1.0), x) && same(power(x, 2.0), square), "{x:?}");
+            assert_eq!(power(x, 0.0), Literal::of(x.dtype(), 1.0));
+        }
+    }
+}
