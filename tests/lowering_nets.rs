@@ -1,15 +1,20 @@
 //! Training steps of whole nets as kernels: snapshots of what is fused, and how long lowering takes.
 
+use ndarray::{Axis, Slice};
 use nn::autodiff;
+use nn::interp::{self, Bindings};
 use nn::ir::build::Builder;
 use nn::ir::dim::{Dim, Sizes};
 use nn::ir::graph::{Function, NodeId, Type};
 use nn::ir::verify::Verified;
-use nn::loops::{print, types::Program, verify};
+use nn::loops::memory::{Region, scratch_bytes};
+use nn::loops::types::{Frame, Place, Program};
+use nn::loops::{eval, print, verify};
 use nn::lower::{Fusion, Target, lower};
 use nn::ops::build::{self as op, Keep};
 use nn::opt::{self, Arithmetic, Checks};
 use nn::scalar::DType;
+use nn::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -203,6 +208,135 @@ fn lowered((function, target): &(Verified, Target), some_rows: i64) -> Program {
         panic!("{}\n{}", errors.join("\n"), print::print(&program));
     }
     program
+}
+
+/// Numbers between -1 and 1, the same every time.
+fn noise(count: usize, seed: u64) -> Vec<f64> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 40) as f64 / (1u64 << 23) as f64 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// Start values by name: small weights; running powers as Adam starts them; moments of squares positive.
+fn start(function: &Function, target: &Target) -> Vec<(u64, Arc<str>, Tensor)> {
+    let node = |name: &Arc<str>| function.graph.nodes.iter().find(|n| n.attrs.str("name") == Some(name));
+    let value = |(name, offset): (&Arc<str>, &u64)| {
+        let node = node(name).expect("every kept value is in the graph");
+        let shape: Vec<usize> =
+            node.ty.shape.iter().map(|d| d.as_const().expect("a number") as usize).collect();
+        let raw = noise(shape.iter().product(), *offset + 1);
+        let scaled = raw.into_iter().map(|x| if name.contains('.') { 0.5 + 0.1 * x.abs() } else { 0.3 * x });
+        (*offset, name.clone(), Tensor::from_f64(DType::F32, &shape, scaled.collect()))
+    };
+    target.persistent.iter().map(value).collect()
+}
+
+/// Two batches of `rows` rows: what is fed, and as columns.
+fn feed(function: &Function, target: &Target, rows: usize) -> Vec<(Arc<str>, Tensor)> {
+    let column = |name: &Arc<str>| {
+        let node = function.graph.nodes.iter().find(|n| n.attrs.str("name") == Some(name));
+        let ty = &node.expect("every column is in the graph").ty;
+        let mut shape = vec![2 * rows];
+        shape.extend(ty.shape[1..].iter().map(|d| d.as_const().expect("a number") as usize));
+        let raw = noise(shape.iter().product(), 77);
+        let label = |x: f64| if ty.dtype.is_int() { (x.abs() * 9.99).floor() } else { x };
+        (name.clone(), Tensor::from_f64(ty.dtype, &shape, raw.into_iter().map(label).collect()))
+    };
+    target.columns.iter().map(column).collect()
+}
+
+/// Two steps: the last loss, then the kept values.
+fn train(function: &Function, target: &Target, program: &Program, rows: usize) -> Vec<Vec<u8>> {
+    let start = start(function, target);
+    let end = start.iter().map(|(offset, _, v)| *offset as usize + v.to_bytes().len()).max().unwrap_or(0);
+    let mut persistent = Region::zeroed(end).expect("a little memory");
+    for (offset, _, value) in &start {
+        persistent.write(*offset as usize, value);
+    }
+    let mut scratch = Region::zeroed(scratch_bytes(program, rows as i64)).expect("a little memory");
+    scratch.bytes_mut().fill(0xff);
+    let columns: Vec<Vec<u8>> = feed(function, target, rows)
+        .into_iter()
+        .map(|(_, v)| match target.transposed_columns {
+            None => v.to_bytes(),
+            Some(n) => {
+                let flat =
+                    v.to_f64().into_shape_with_order((n as usize, v.len() / n as usize)).expect("rows");
+                let turned = flat.t().iter().copied().collect();
+                Tensor::from_f64(v.dtype(), &[v.len()], turned).to_bytes()
+            }
+        })
+        .collect();
+    let pointers: Vec<*const u8> = columns.iter().map(|c| c.as_ptr()).collect();
+    let mut frame = Frame {
+        persistent: persistent.as_mut_ptr(),
+        scratch: scratch.as_mut_ptr(),
+        columns: pointers.as_ptr(),
+        constants: program.constants.as_ptr(),
+        rows: rows as i64,
+        steps: 2,
+        ..Frame::default()
+    };
+    // SAFETY: the regions are as large as the program says, the columns have two batches of rows.
+    unsafe { eval::run(program, &mut frame) };
+    assert_eq!((frame.stop, frame.completed), (0, 2));
+    let Place::Scratch(loss) = &program.buffer(program.results[0].1).place else { panic!("no loss") };
+    let loss = scratch.read(loss.at(rows as i64) as usize, DType::F32, &[]).to_bytes();
+    let kept = start.iter().map(|(o, _, v)| persistent.read(*o as usize, v.dtype(), v.shape()).to_bytes());
+    std::iter::once(loss).chain(kept).collect()
+}
+
+/// The same two steps by the f64 definition.
+fn defined(function: &Function, target: &Target, rows: usize) -> Vec<Vec<f64>> {
+    let mut bindings = Bindings::default();
+    bindings.sizes.insert("batch".into(), rows as i64);
+    let leaf = |name: &Arc<str>| {
+        let at = function.graph.nodes.iter().position(|n| n.attrs.str("name") == Some(name));
+        NodeId(at.expect("every leaf is in the graph") as u32)
+    };
+    for (_, name, value) in start(function, target) {
+        bindings.nodes.insert(leaf(&name), value.to_f64());
+    }
+    let mut loss = 0.0;
+    for step in 0..2 {
+        for (name, value) in feed(function, target, rows) {
+            let batch =
+                value.to_f64().slice_axis(Axis(0), Slice::from(step * rows..(step + 1) * rows)).to_owned();
+            bindings.nodes.insert(leaf(&name), batch);
+        }
+        let values = interp::step(function, &mut bindings).expect("a value");
+        loss = values.guard.expect("a loss");
+    }
+    let order = start(function, target);
+    let kept = order.iter().map(|(_, name, _)| bindings.nodes[&leaf(name)].iter().copied().collect());
+    std::iter::once(vec![loss]).chain(kept).collect()
+}
+
+type Make = fn(Option<i64>) -> (Verified, Target);
+
+#[test]
+fn two_steps_leave_the_same_bits_however_they_are_lowered() {
+    for (name, net, rows) in [("lesson", lesson as Make, 8), ("digits", digits as Make, 32)] {
+        let (fixed, target) = net(Some(rows as i64));
+        let function = fixed.function();
+        let bits = |target: &Target| {
+            train(function, target, &lower(&fixed, target).unwrap_or_else(|e| panic!("{e}")), rows)
+        };
+        let fused = bits(&target);
+        assert_eq!(bits(&Target { fusion: Fusion::None, ..target.clone() }), fused, "{name} unfused");
+        assert_eq!(bits(&Target { rows: None, ..target.clone() }), fused, "{name} for any row count");
+        let transposed = Target { transposed_columns: Some(2 * rows as i64), ..target.clone() };
+        assert_eq!(bits(&transposed), fused, "{name} with columns element by element");
+        for (have, want) in fused.iter().zip(defined(function, &target, rows)) {
+            for (bytes, want) in have.chunks_exact(4).zip(want) {
+                let have = f64::from(f32::from_le_bytes(bytes.try_into().expect("four bytes")));
+                assert!((have - want).abs() <= 2e-5 * want.abs().max(1.0), "{name}: {have} is not {want}");
+            }
+        }
+    }
 }
 
 #[test]

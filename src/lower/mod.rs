@@ -3,8 +3,9 @@
 //! The stages, one file each:
 //! 1. [`layout`]: dimensions become [`Extent`]s, every leaf a buffer;
 //! 2. [`fuse`]: which values are computed inside their users and which get a buffer;
-//! 3. [`body`]: the per-element code of one kernel, views composed into the accesses ([`access`]);
-//! 4. [`group`]: kernels over the same space become one;
+//! 3. [`schedule`]: the kernels in their order, the updates last; for each
+//!    [`body`], the per-element code, views composed into the accesses ([`access`]), and
+//! 4. [`group`], by which kernels over the same space become one;
 //! 5. [`update`]: new values of variables go in place where no reader of the old value is left;
 //! 6. [`collapse`]: neighbouring axes become one long axis;
 //! 7. [`buffers`]: what lives at the same time gets different bytes.
