@@ -1,14 +1,14 @@
 //! Graph to loop IR: which values live in memory, which kernels compute them, in which order, where.
 //!
 //! The stages, one file each:
-//! 1. [`layout`]: dimensions become [`Extent`]s, every leaf a buffer;
-//! 2. [`fuse`]: which values are computed inside their users and which get a buffer;
-//! 3. [`schedule`]: the kernels in their order, the updates last; for each
-//!    [`body`], the per-element code, views composed into the accesses ([`access`]), and
-//! 4. [`group`], by which kernels over the same space become one;
-//! 5. [`update`]: new values of variables go in place where no reader of the old value is left;
-//! 6. [`collapse`]: neighbouring axes become one long axis;
-//! 7. [`buffers`]: what lives at the same time gets different bytes.
+//! 1. `layout`: dimensions become [`crate::loops::types::Extent`]s, every leaf a buffer;
+//! 2. `fuse`: which values are computed inside their users and which get a buffer;
+//! 3. `schedule`: the kernels in their order, the updates last; for each
+//!    `body`, the per-element code, views composed into the accesses (`access`), and
+//! 4. `group`, by which kernels over the same space become one;
+//! 5. `update`: new values of variables go in place where no reader of the old value is left;
+//! 6. `collapse`: neighbouring axes become one long axis;
+//! 7. `buffers`: what lives at the same time gets different bytes.
 //!
 //! Invariant: lowering never knows an op by name. It looks at the node's [`crate::ir::op::Kernel`] and at
 //! the attributes that the kernel's documentation names. Nothing here changes the order in which numbers
