@@ -19,3 +19,6 @@ pub mod reference;
 pub mod session;
 pub mod store;
 pub mod train;
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! What happens before the first directive: sources are read, columns and start values computed, rows
 //! bound, splits cut; in file order, so that draws of one stream keep theirs.
 
-use crate::check::program::{Computed, CsvColumns, Dataset, Prepare, Program, Source};
+use crate::check::program::{self, Computed, CsvColumns, Dataset, Prepare, Program, Source};
 use crate::diag::Diagnostic;
 use crate::diag::codes::data as codes;
 use crate::ir::dim::{Dim, Sizes};
@@ -62,6 +62,7 @@ impl Session<'_> {
             data.rows = column.shape[0];
             data.columns.push(column);
         }
+        self.reading = None;
         self.demand(&sizes)?;
         let rows = self.datasets[index].rows;
         self.datasets[index].splits = data::cut(dataset, rows, self.program.seed)?;
@@ -83,15 +84,7 @@ impl Session<'_> {
         };
         let earlier = dataset.columns.first().filter(|_| column > 0);
         if let Some(first) = earlier.filter(|_| self.datasets[index].rows != *have) {
-            let rows = self.datasets[index].rows;
-            return Err(RunError::program(
-                Diagnostic::error(
-                    &codes::ROW_COUNTS,
-                    declared.span,
-                    format!("column `{}` has {have} rows, column `{}` has {rows}", declared.name, first.name),
-                )
-                .other(first.span, format!("{rows} rows")),
-            ));
+            return Err(row_counts(&declared.name, *have, first, self.datasets[index].rows, declared.span));
         }
         unify(&declared.ty, shape, sizes).map_err(|e| {
             RunError::program(
@@ -123,6 +116,9 @@ impl Session<'_> {
             let ty = computed.graph.ty(*node);
             let value = self.source(source, sizes, name, span)?;
             unify(ty, value.shape(), sizes).map_err(|e| {
+                if let Some(e) = self.other_row_count(ty, &value, sizes, name, span) {
+                    return e;
+                }
                 RunError::program(
                     Diagnostic::error(
                         &codes::DATA_SHAPE,
@@ -142,6 +138,24 @@ impl Session<'_> {
             return Ok(value);
         }
         self.evaluate(computed, values, sizes, name, span)
+    }
+
+    /// The error for a source that differs from the dataset's other columns in its rows alone.
+    fn other_row_count(
+        &self,
+        ty: &Type,
+        value: &Tensor,
+        sizes: &Sizes,
+        name: &str,
+        span: Span,
+    ) -> Option<RunError> {
+        let index = self.reading?;
+        let first = self.program.datasets[index].columns.first()?;
+        let rows = self.datasets[index].columns.first()?.shape[0];
+        let mut shape = value.shape().to_vec();
+        let have = std::mem::replace(shape.first_mut()?, rows);
+        let rest_fits = unify(ty, &shape, &mut sizes.clone()).is_ok();
+        (rest_fits && have != rows).then(|| row_counts(name, have, first, rows, span))
     }
 
     /// Runs the graph once, its sources being values of a store of their own.
@@ -249,6 +263,12 @@ impl Session<'_> {
         }
         Ok(Tensor::F64(self.tables[&key].select(columns, place)?))
     }
+}
+
+fn row_counts(name: &str, have: usize, first: &program::Column, rows: usize, span: Span) -> RunError {
+    let message = format!("column `{name}` has {have} rows, column `{}` has {rows}", first.name);
+    let d = Diagnostic::error(&codes::ROW_COUNTS, span, message);
+    RunError::program(d.other(first.span, format!("{rows} rows")))
 }
 
 /// Every `--data` must name a dataset that reads a file.
