@@ -1,8 +1,10 @@
 //! `nn`: a small language for neural networks and its compiler.
 pub mod autodiff;
 pub mod check;
+pub mod cli;
 pub mod codegen;
 pub mod diag;
+pub mod driver;
 pub mod explain;
 pub mod gradcheck;
 pub mod interp;

@@ -15,7 +15,11 @@ const FORBIDDEN: &[(&str, &[&str], &[&str])] = &[
     ("src/", &["cranelift"], &["src/codegen/"]),
     ("src/", &["clap", "indicatif"], &["src/cli/"]),
     ("src/", &["std::fs"], &["src/runtime/files.rs", "src/cli/"]),
-    ("src/syntax/", &["crate::ir", "crate::ops", "crate::check", "crate::prelude", "crate::loops", "crate::runtime"], &[]),
+    (
+        "src/syntax/",
+        &["crate::ir", "crate::ops", "crate::check", "crate::prelude", "crate::loops", "crate::runtime"],
+        &[],
+    ),
     ("src/ir/", &["crate::ops"], &[]),
     ("src/ops/", &["crate::check", "crate::autodiff", "crate::loops", "crate::codegen"], &[]),
     ("src/codegen/", &["crate::ir", "crate::ops", "crate::syntax"], &[]),
@@ -69,7 +73,11 @@ fn names(line: &str, name: &str) -> bool {
         let before = line[..i].chars().next_back();
         let after = &line[i + name.len()..];
         let starts = !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '"');
-        starts && (after.starts_with("::") || after.starts_with('_') || after.starts_with(';') || after.starts_with(" as "))
+        starts
+            && (after.starts_with("::")
+                || after.starts_with('_')
+                || after.starts_with(';')
+                || after.starts_with(" as "))
     })
 }
 
@@ -159,7 +167,13 @@ fn no_glob_reexports() {
 
 #[test]
 fn unsafe_stands_only_at_the_boundary_and_with_its_proof() {
-    let allowed = ["src/codegen/executable.rs", "src/kernels/", "src/loops/memory.rs", "src/loops/eval.rs", "src/runtime/call.rs"];
+    let allowed = [
+        "src/codegen/executable.rs",
+        "src/kernels/",
+        "src/loops/memory.rs",
+        "src/loops/eval.rs",
+        "src/runtime/call.rs",
+    ];
     let mut found = Vec::new();
     for (file, text) in files("src", "rs") {
         let lines: Vec<&str> = text.lines().collect();
@@ -169,7 +183,8 @@ fn unsafe_stands_only_at_the_boundary_and_with_its_proof() {
             if any && !allowed.iter().any(|a| file.starts_with(a)) {
                 found.push(format!("{file}:{n}: unsafe outside the boundary"));
             }
-            let proof = lines[n.saturating_sub(9)..n].iter().any(|l| l.contains("SAFETY") || l.contains("# Safety"));
+            let proof =
+                lines[n.saturating_sub(9)..n].iter().any(|l| l.contains("SAFETY") || l.contains("# Safety"));
             if block && !proof && !text.contains("SAFETY (all blocks below)") {
                 found.push(format!("{file}:{n}: an unsafe block without its proof"));
             }
@@ -184,7 +199,9 @@ fn files_are_short_and_say_what_they_are() {
     for (file, text) in files("src", "rs") {
         let lines = text.lines().count();
         if lines > LIMIT && !LONG.iter().any(|(f, _)| *f == file) {
-            found.push(format!("{file}: {lines} lines (limit {LIMIT}; a longer file stands in LONG with its reason)"));
+            found.push(format!(
+                "{file}: {lines} lines (limit {LIMIT}; a longer file stands in LONG with its reason)"
+            ));
         }
         if !text.starts_with("//!") {
             found.push(format!("{file}: no module doc"));
@@ -244,7 +261,9 @@ fn every_diagnostic_is_explained_once() {
     let mut found = Vec::new();
     let mut last = "";
     for code in nn::diag::codes::all() {
-        let form = code.code.len() == 6 && code.code.starts_with("NN") && code.code[2..].bytes().all(|b| b.is_ascii_digit());
+        let form = code.code.len() == 6
+            && code.code.starts_with("NN")
+            && code.code[2..].bytes().all(|b| b.is_ascii_digit());
         if !form {
             found.push(format!("{}: not of the form NN0000", code.code));
         }

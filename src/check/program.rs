@@ -41,6 +41,18 @@ pub struct Requirement {
     pub span: Span,
 }
 
+impl Program {
+    /// The leading dimensions of the placeholders, each once: what stands for the row count.
+    pub fn row_names(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        for p in &self.placeholders {
+            let first = self.graph.ty(p.node).shape.first().and_then(Dim::as_symbol);
+            names.extend(first.filter(|n| !names.contains(n)).cloned());
+        }
+        names
+    }
+}
+
 /// `rng r = numpy(23455)`
 #[derive(Clone, Debug)]
 pub struct Stream {

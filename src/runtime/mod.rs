@@ -5,6 +5,7 @@
 //! terminal; reading goes through [`files`] alone.
 
 pub mod batches;
+pub mod bench;
 pub mod csv;
 pub mod data;
 pub mod engine;

@@ -143,6 +143,11 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Bytes of variables and optimizer state.
+    pub fn persistent_bytes(&self) -> u64 {
+        self.store.bytes()
+    }
+
     /// The current value of a variable.
     pub fn variable(&self, index: usize) -> Option<Tensor> {
         self.store.read(&self.program.variables[index].name)

@@ -61,6 +61,11 @@ impl Store {
         self.precision == Precision::Double
     }
 
+    /// Of all values together.
+    pub fn bytes(&self) -> u64 {
+        self.region.len() as u64
+    }
+
     pub fn generation(&self) -> u64 {
         self.generation
     }

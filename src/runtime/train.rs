@@ -65,6 +65,14 @@ enum What<'p> {
     Report,
 }
 
+/// What a call of a step is to leave behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Want {
+    Loss,
+    /// The values that actions need from the step's own forward pass.
+    Values,
+}
+
 impl Session<'_> {
     /// Runs a training to its end.
     pub fn train(&mut self, train: &Train) -> Result<(), RunError> {
@@ -197,7 +205,7 @@ impl Session<'_> {
             (stop, false)
         };
         let steps = stop - t.step + 1;
-        self.run_steps(t, steps, values_now)?;
+        self.run_steps(t, steps, if values_now { Want::Values } else { Want::Loss })?;
         let step = t.step - 1;
         if t.events.iter().any(|e| t.calendar.happens(e.when, step)) {
             for i in 0..t.events.len() {
@@ -209,8 +217,14 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Runs at most `steps` steps in one call. `values`: this one step's forward values are wanted.
-    fn run_steps(&mut self, t: &mut Training<'_>, steps: i64, values: bool) -> Result<(), RunError> {
+    /// Runs at most `steps` steps in one call; the time that took.
+    pub(super) fn run_steps(
+        &mut self,
+        t: &mut Training<'_>,
+        steps: i64,
+        want: Want,
+    ) -> Result<Duration, RunError> {
+        let values = want == Want::Values;
         self.reorder(t);
         let segment = t.cut.segment(t.step);
         let batches = Batches {
@@ -258,7 +272,8 @@ impl Session<'_> {
             total: t.calendar.total_steps as u64,
             loss: t.loss,
         });
-        self.finite(t, &outcome)
+        self.finite(t, &outcome)?;
+        Ok(took)
     }
 
     fn finite(&self, t: &Training<'_>, outcome: &Ended) -> Result<(), RunError> {
@@ -387,6 +402,21 @@ impl Session<'_> {
 }
 
 impl Training<'_> {
+    /// Nothing is printed or tested on the way.
+    pub(super) fn without_events(&mut self) {
+        self.events.clear();
+    }
+
+    /// Counts from the first step again; values stay as they are.
+    pub(super) fn rewind(&mut self) {
+        self.step = 0;
+    }
+
+    /// The program of a full batch, once it has run.
+    pub(super) fn program(&self) -> Option<&crate::loops::types::Program> {
+        self.fast.as_ref().and_then(Loaded::program)
+    }
+
     pub fn steps_done(&self) -> i64 {
         self.step
     }

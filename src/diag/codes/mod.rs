@@ -31,3 +31,8 @@ pub fn all() -> impl Iterator<Item = Code> {
 pub fn find(code: &str) -> Option<&'static CodeInfo> {
     all().find(|c| c.code.eq_ignore_ascii_case(code))
 }
+
+/// Whether a code means that a limit was exceeded: exit code 5 instead of 1.
+pub fn is_limit(code: Code) -> bool {
+    syntax::LIMITS.iter().any(|limit| std::ptr::eq(*limit, code))
+}

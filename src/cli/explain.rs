@@ -1,0 +1,44 @@
+//! `nn explain NN0107`: the long form of a diagnostic.
+
+use crate::cli::Exit;
+use crate::cli::shell::Shell;
+use crate::diag::codes;
+use crate::diag::render::Shown;
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// A code such as NN0107; without one, all codes are listed.
+    #[arg(value_name = "CODE")]
+    code: Option<String>,
+}
+
+pub fn run(args: &Args, shell: &Shell) -> Exit {
+    let Some(wanted) = &args.code else {
+        for c in codes::all() {
+            shell.out(&format!("{}  {}\n", c.code, c.title));
+        }
+        return Exit::OK;
+    };
+    let Some(c) = codes::find(wanted) else {
+        shell.err(&format!(
+            "error: no diagnostic has the code `{}`; `nn explain` lists them\n",
+            Shown(wanted)
+        ));
+        return Exit::USAGE;
+    };
+    shell.out(&format!("{}: {}\n\n{}\n", c.code, c.title, c.explanation.trim()));
+    for (title, text) in [("Fails", c.failing), ("Mended", c.mended)] {
+        if !text.trim().is_empty() {
+            shell.out(&format!("\n{title}:\n\n{}", indented(text)));
+        }
+    }
+    Exit::OK
+}
+
+/// Four spaces before each line.
+pub fn indented(text: &str) -> String {
+    text.trim_matches('\n')
+        .lines()
+        .map(|l| if l.is_empty() { "\n".to_string() } else { format!("    {l}\n") })
+        .collect()
+}

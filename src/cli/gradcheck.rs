@@ -1,0 +1,163 @@
+//! `nn gradcheck`: each derived gradient against central differences, on the first batch.
+
+use crate::check::program::{Directive, Program, Train};
+use crate::cli::Exit;
+use crate::cli::load::Loaded;
+use crate::cli::output::{Bar, Terminal};
+use crate::cli::run::{self, Ready};
+use crate::cli::shell::Shell;
+use crate::gradcheck::{self, Place, Report, Settings};
+use crate::interp::Bindings;
+use crate::ir::dim::Sizes;
+use crate::runtime::error::RunError;
+use crate::runtime::session::Session;
+use std::sync::Arc;
+
+/// At most so many rows of data.
+const ROWS: usize = 32;
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The program; `-` reads from stdin.
+    #[arg(value_name = "FILE")]
+    file: String,
+    #[command(flatten)]
+    how: run::How,
+    /// Every entry of every variable, however many.
+    #[arg(long)]
+    all: bool,
+}
+
+pub fn run(args: &Args, shell: &Shell) -> Exit {
+    let Ready { loaded, options, files } = match run::ready(&args.file, &args.how, shell) {
+        Ok(r) => r,
+        Err(exit) => return exit,
+    };
+    let trains: Vec<&Train> = loaded
+        .program
+        .directives
+        .iter()
+        .filter_map(|d| match d {
+            Directive::Train(t) => Some(t.as_ref()),
+            Directive::Action(_) => None,
+        })
+        .collect();
+    if trains.is_empty() {
+        shell.err("error: this file has no train directive, so there is no gradient to check\n");
+        return Exit::USAGE;
+    }
+    let mut terminal = Terminal::new(shell, Bar::Never);
+    let mut record = |_, _| {};
+    let mut session = Session::new(&loaded.program, options, &files, &mut terminal, &mut record);
+    let mut passed = true;
+    let mut text = String::new();
+    let mut work = || -> Result<Result<(), gradcheck::GradcheckError>, RunError> {
+        session.prepare()?;
+        for train in &trains {
+            let bindings = bindings(&mut session, &loaded, train)?;
+            match check(&loaded.program, train, &bindings, args.all) {
+                Ok(reports) => {
+                    passed &= reports.iter().all(|r| r.passed);
+                    text.push_str(&table(&loaded, train, &reports));
+                }
+                Err(e) => return Ok(Err(e)),
+            }
+        }
+        Ok(Ok(()))
+    };
+    match work() {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => {
+            shell.err(&format!("error: {e}\n"));
+            return Exit::NUMERIC;
+        }
+        Err(e) => return run::failed(&e, &loaded.sources, shell),
+    }
+    shell.out(&text);
+    if passed { Exit::OK } else { Exit::NUMERIC }
+}
+
+/// Start values, and the first rows of the data.
+fn bindings(session: &mut Session<'_>, loaded: &Loaded, train: &Train) -> Result<Bindings, RunError> {
+    let mut bindings = Bindings::default();
+    for (i, variable) in loaded.program.variables.iter().enumerate() {
+        if let Some(value) = session.variable(i) {
+            bindings.names.insert(variable.name.clone(), value.to_f64());
+        }
+    }
+    let most = train.batch.map_or(ROWS, |b| (b as usize).min(ROWS));
+    let fed = session.batch(&train.data, most)?;
+    let rows = fed.first().map_or(0, |(_, t)| t.shape().first().copied().unwrap_or(0)) as i64;
+    let mut sizes: Sizes = train.data.rows.iter().map(|n| (n.clone(), rows)).collect();
+    for ((placeholder, _), (_, tensor)) in train.data.feeds.iter().zip(&fed) {
+        let node = loaded.program.placeholders[*placeholder].node;
+        for (dim, size) in train.step.graph.ty(node).shape.iter().zip(tensor.shape()) {
+            if let Some(name) = dim.as_symbol() {
+                sizes.insert(name.clone(), *size as i64);
+            }
+        }
+    }
+    for (name, tensor) in fed {
+        bindings.names.insert(name, tensor.to_f64());
+    }
+    bindings.sizes = sizes;
+    Ok(bindings)
+}
+
+fn check(
+    program: &Program,
+    train: &Train,
+    bindings: &Bindings,
+    all: bool,
+) -> Result<Vec<Report>, gradcheck::GradcheckError> {
+    let settings = Settings {
+        entries: if all { usize::MAX } else { Settings::default().entries },
+        ..Settings::default()
+    };
+    let loss = train.step.guard.expect("a training has a loss");
+    let leaves: Vec<_> = train.gradients.iter().map(|(v, _)| program.variables[*v].node).collect();
+    let gradients: Vec<_> = train.gradients.iter().map(|(_, g)| *g).collect();
+    gradcheck::compare(&train.step.graph, loss, &leaves, &gradients, bindings, &settings)
+}
+
+fn table(loaded: &Loaded, train: &Train, reports: &[Report]) -> String {
+    let program = &loaded.program;
+    let loss = &program.measures[train.loss].name;
+    let mut rows = vec![["gradient", "compared", "largest error", "at", "verdict"].map(str::to_string)];
+    for ((variable, _), r) in train.gradients.iter().zip(reports) {
+        let name: Arc<str> = program.variables[*variable].name.clone();
+        let (error, at) = match &r.worst {
+            None => ("-".to_string(), "-".to_string()),
+            Some(c) => (
+                format!("{:.1e}", c.error),
+                match c.at {
+                    Place::Entry(i) => format!("entry {i}"),
+                    Place::Direction(i) => format!("direction {i}"),
+                },
+            ),
+        };
+        let kinks = match r.kinks {
+            0 => String::new(),
+            n => format!(", {n} at a kink not judged"),
+        };
+        let verdict = format!("{}{kinks}", if r.passed { "ok" } else { "WRONG" });
+        let compared = format!("{} entries, {} directions", r.entries, r.directions);
+        rows.push([format!("∂{loss}/∂{name}"), compared, error, at, verdict]);
+    }
+    aligned(&rows)
+}
+
+/// Columns two spaces apart.
+pub fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(c, w)| format!("{c}{}", " ".repeat(w - c.chars().count())))
+            .collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}

@@ -1,0 +1,97 @@
+//! Reading a program for a command: file or stdin to checked program, with every error reported.
+
+use crate::check::program::{Overrides, Program};
+use crate::cli::Exit;
+use crate::cli::shell::Shell;
+use crate::diag::render::Shown;
+use crate::driver;
+use crate::source::Sources;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Longest source that is read.
+const LIMIT_BYTES: u64 = 1 << 20;
+
+#[derive(Debug)]
+pub struct Loaded {
+    pub sources: Sources,
+    pub program: Program,
+    /// Where relative paths in the file start.
+    pub directory: PathBuf,
+}
+
+/// Reads, parses and checks; prints what is wrong.
+pub fn load(file: &str, overrides: &Overrides, shell: &Shell) -> Result<Loaded, Exit> {
+    let text = read(file, shell)?;
+    let name = if file == "-" { "stdin" } else { file };
+    let mut sources = Sources::default();
+    match driver::front(name, text, overrides, &mut sources) {
+        Ok(program) => {
+            if !shell.quiet {
+                shell.diagnostics(&program.warnings, &sources);
+            }
+            Ok(Loaded { sources, program, directory: directory(file) })
+        }
+        Err(found) => {
+            shell.diagnostics(&found, &sources);
+            Err(if driver::is_limit(&found) { Exit::LIMIT } else { Exit::SOURCE })
+        }
+    }
+}
+
+/// The text of a file, or why there is none: missing 4, not UTF-8 or with NUL 1, too long 5.
+pub fn read(file: &str, shell: &Shell) -> Result<String, Exit> {
+    let mut bytes = Vec::new();
+    let read = if file == "-" {
+        std::io::stdin().lock().take(LIMIT_BYTES + 1).read_to_end(&mut bytes)
+    } else {
+        match std::fs::metadata(file) {
+            Ok(m) if !m.is_file() => Err(std::io::Error::other("not a regular file")),
+            Ok(_) => std::fs::File::open(file).and_then(|f| f.take(LIMIT_BYTES + 1).read_to_end(&mut bytes)),
+            Err(e) => Err(e),
+        }
+    };
+    let shown = Shown(file);
+    if let Err(e) = read {
+        shell.err(&format!("error: cannot read `{shown}`: {e}\n"));
+        return Err(Exit::FILE);
+    }
+    if bytes.len() as u64 > LIMIT_BYTES {
+        shell.err(&format!("error: `{shown}` is longer than the limit of 1 MiB\n"));
+        return Err(Exit::LIMIT);
+    }
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(e) => {
+            shell.err(&format!("error: `{shown}` is not UTF-8 (byte {})\n", e.utf8_error().valid_up_to()));
+            return Err(Exit::SOURCE);
+        }
+    };
+    if let Some(at) = text.find('\0') {
+        shell.err(&format!("error: `{shown}` holds a NUL (byte {at})\n"));
+        return Err(Exit::SOURCE);
+    }
+    Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
+}
+
+fn directory(file: &str) -> PathBuf {
+    match Path::new(file).parent() {
+        Some(d) if file != "-" && !d.as_os_str().is_empty() => d.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// `NAME=VALUE` arguments; the one that is not of that form comes back.
+pub fn overrides(set: &[String], seed: Option<u64>) -> Result<Overrides, String> {
+    let mut pairs = Vec::new();
+    for s in set {
+        let (name, value) = s.split_once('=').ok_or_else(|| s.clone())?;
+        pairs.push((name.trim().to_string(), value.trim().to_string()));
+    }
+    Ok(Overrides { set: pairs, seed })
+}
+
+pub fn bad_set(shell: &Shell, argument: &str) -> Exit {
+    shell.err(&format!("error: `--set {}` is not of the form NAME=VALUE\n", Shown(argument)));
+    Exit::USAGE
+}

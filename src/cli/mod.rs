@@ -1,0 +1,122 @@
+//! The command line: one file a subcommand. The only part of `nn` that prints.
+
+mod bench;
+mod check;
+mod doc;
+mod explain;
+mod grad;
+mod gradcheck;
+mod ir;
+mod load;
+mod output;
+mod passes;
+mod run;
+mod shell;
+mod snapshot;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A small language for neural networks: from a .nn file to trained weights in milliseconds.
+#[derive(Parser, Debug)]
+#[command(name = "nn", version, arg_required_else_help = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// Options of every command.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Global {
+    /// Colour on the terminal.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    color: Color,
+    /// How diagnostics are printed.
+    #[arg(long, global = true, value_enum, default_value_t = MessageFormat::Human, value_name = "FORMAT")]
+    message_format: MessageFormat,
+    /// No notes, hints or progress.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum MessageFormat {
+    Human,
+    Short,
+    Json,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Compile a file and execute its directives in order.
+    Run(run::Args),
+    /// Parse, check and lint; nothing runs.
+    Check(check::Args),
+    /// Print a stage of the compiler.
+    Ir(ir::Args),
+    /// Print the derived gradient of the loss, as a person would write it.
+    Grad(grad::Args),
+    /// Compare each derived gradient with central differences in f64.
+    Gradcheck(gradcheck::Args),
+    /// Show what each graph pass did.
+    Passes(passes::Args),
+    /// Write the stages of a file as snapshots, or compare with them.
+    Snapshot(snapshot::Args),
+    /// Measure the first train directive.
+    Bench(bench::Args),
+    /// Say what an op, a function or an optimizer does.
+    Doc(doc::Args),
+    /// Explain a diagnostic.
+    Explain(explain::Args),
+}
+
+/// Parses the arguments, runs the command, and turns a panic into exit code 70.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Nothing is left to do if the terminal is gone.
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let shell = shell::Shell::new(&cli.global);
+    shell::catching(&shell, move |shell| match cli.command {
+        Command::Run(args) => run::run(&args, shell),
+        Command::Check(args) => check::run(&args, shell),
+        Command::Ir(args) => ir::run(&args, shell),
+        Command::Grad(args) => grad::run(&args, shell),
+        Command::Gradcheck(args) => gradcheck::run(&args, shell),
+        Command::Passes(args) => passes::run(&args, shell),
+        Command::Snapshot(args) => snapshot::run(&args, shell),
+        Command::Bench(args) => bench::run(&args, shell),
+        Command::Doc(args) => doc::run(&args, shell),
+        Command::Explain(args) => explain::run(&args, shell),
+    })
+}
+
+/// Why a command ended, as its exit code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Exit(pub u8);
+
+impl Exit {
+    pub const OK: Exit = Exit(0);
+    /// The file has an error, or a comparison found a difference.
+    pub const SOURCE: Exit = Exit(1);
+    pub const USAGE: Exit = Exit(2);
+    /// NaN, a failed gradcheck, a failed `check`.
+    pub const NUMERIC: Exit = Exit(3);
+    /// A file is missing, broken or not writable.
+    pub const FILE: Exit = Exit(4);
+    pub const LIMIT: Exit = Exit(5);
+    pub const BUG: Exit = Exit(70);
+}

@@ -1,0 +1,96 @@
+//! Where a run's lines go: results to stdout, notes to stderr, progress to a bar on a terminal.
+
+use crate::cli::shell::Shell;
+use crate::runtime::output::{Output, Progress};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// A run shorter than this shows no bar.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bar {
+    /// If stderr is a terminal.
+    Auto,
+    Never,
+}
+
+pub struct Terminal<'a> {
+    shell: &'a Shell,
+    out: std::io::BufWriter<std::io::Stdout>,
+    bar: Option<ProgressBar>,
+    wanted: bool,
+    started: Option<Instant>,
+}
+
+impl<'a> Terminal<'a> {
+    pub fn new(shell: &'a Shell, bar: Bar) -> Terminal<'a> {
+        let wanted = bar == Bar::Auto && !shell.quiet && std::io::stderr().is_terminal();
+        let out = std::io::BufWriter::new(std::io::stdout());
+        Terminal { shell, out, bar: None, wanted, started: None }
+    }
+
+    /// Writes what is still held back. To be called before anything goes to stderr and at the end.
+    pub fn flush(&mut self) {
+        if self.out.flush().is_err() {
+            // The reader is gone: nobody is left to tell.
+            std::process::exit(0);
+        }
+    }
+
+    fn write(&mut self, text: &str) {
+        if writeln!(self.out, "{text}").is_err() {
+            std::process::exit(0);
+        }
+        // On a terminal a line is seen when it is made.
+        if self.wanted {
+            self.flush();
+        }
+    }
+}
+
+impl Output for Terminal<'_> {
+    fn line(&mut self, text: &str) {
+        match self.bar.clone() {
+            Some(bar) => bar.suspend(|| self.write(text)),
+            None => self.write(text),
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.flush();
+        if self.shell.quiet {
+            return;
+        }
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.shell.err(&format!("{text}\n"))),
+            None => self.shell.err(&format!("{text}\n")),
+        }
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        if !self.wanted {
+            return;
+        }
+        if progress.step >= progress.total {
+            if let Some(bar) = self.bar.take() {
+                bar.finish_and_clear();
+            }
+            self.started = None;
+            return;
+        }
+        let started = *self.started.get_or_insert_with(Instant::now);
+        if self.bar.is_none() && started.elapsed() > PATIENCE {
+            let bar = ProgressBar::with_draw_target(Some(progress.total), ProgressDrawTarget::stderr());
+            let style = "{bar:30} {pos}/{len} steps, {per_sec}, {eta} left, loss {msg}";
+            // The template is a constant of ours.
+            bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
+            self.bar = Some(bar);
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(progress.step);
+            bar.set_message(crate::runtime::format::float(progress.loss, None));
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `nn passes`: what each graph pass did to the training step.
+
+use crate::cli::Exit;
+use crate::cli::ir;
+use crate::cli::load;
+use crate::cli::shell::Shell;
+use crate::driver::Dump;
+use crate::opt;
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The program; `-` reads from stdin.
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// Which train directive, from 1.
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    train: usize,
+    /// How much is optimized: 0, 1 or 2.
+    #[arg(long, value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
+    opt: u8,
+    /// Override a const.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    set: Vec<String>,
+}
+
+pub fn run(args: &Args, shell: &Shell) -> Exit {
+    let overrides = match load::overrides(&args.set, None) {
+        Ok(o) => o,
+        Err(bad) => return load::bad_set(shell, &bad),
+    };
+    let loaded = match load::load(&args.file, &overrides, shell) {
+        Ok(l) => l,
+        Err(exit) => return exit,
+    };
+    let Some(train) = ir::find_train(&loaded.program, args.train) else {
+        shell.err(&format!("error: this file has no train directive number {}\n", args.train));
+        return Exit::USAGE;
+    };
+    let mut reports = Vec::new();
+    let lowered = ir::lower(&loaded.program, train, None, args.opt, &mut |dump| {
+        if let Dump::Pass(report, _) = dump {
+            reports.push(report.clone());
+        }
+    });
+    if let Err(bug) = lowered {
+        return shell.internal(&bug);
+    }
+    shell.out(&opt::table(&reports));
+    Exit::OK
+}

@@ -1,0 +1,148 @@
+//! `nn run`: compile and execute a file.
+
+use crate::cli::Exit;
+use crate::cli::load::{self, Loaded};
+use crate::cli::output::{Bar, Terminal};
+use crate::cli::shell::Shell;
+use crate::diag::Diagnostics;
+use crate::opt::Arithmetic;
+use crate::runtime::engine::{Backend, Settings, Stage};
+use crate::runtime::error::RunError;
+use crate::runtime::files::Disk;
+use crate::runtime::session::{self, Options};
+use crate::source::Sources;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The program; `-` reads from stdin.
+    #[arg(value_name = "FILE")]
+    file: String,
+    #[command(flatten)]
+    how: How,
+    /// No progress bar.
+    #[arg(long)]
+    no_progress: bool,
+    /// Seconds per stage, on stderr.
+    #[arg(long)]
+    time: bool,
+}
+
+/// Options of every command that runs a program.
+#[derive(clap::Args, Debug)]
+pub struct How {
+    /// Override a const.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Read this file in place of those that dataset NAME reads.
+    #[arg(long, value_name = "NAME=FILE")]
+    data: Vec<String>,
+    /// The root seed of the native generator.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Threads that may be used; the result does not depend on it.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: u16,
+    /// Machine code, the loop interpreter (the same bits), or the graph in f64.
+    #[arg(long, value_enum, default_value_t = BackendName::Jit)]
+    backend: BackendName,
+    /// How much is optimized: 0, 1 or 2; the same bits.
+    #[arg(long, value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
+    opt: u8,
+    /// Allow rewrites that hold for real numbers only; the bits may change.
+    #[arg(long)]
+    fast_math: bool,
+    /// Files below this directory may be read too.
+    #[arg(long, value_name = "DIR")]
+    allow_read: Vec<PathBuf>,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum BackendName {
+    Jit,
+    Loops,
+    Graph,
+}
+
+/// A program that is ready to run, and how.
+pub struct Ready {
+    pub loaded: Loaded,
+    pub options: Options,
+    pub files: Disk,
+}
+
+pub fn run(args: &Args, shell: &Shell) -> Exit {
+    let start = Instant::now();
+    let ready = match ready(&args.file, &args.how, shell) {
+        Ok(r) => r,
+        Err(exit) => return exit,
+    };
+    let front = start.elapsed();
+    let Ready { loaded, options, files } = ready;
+    if loaded.program.directives.is_empty() {
+        shell.note("this program has no directives such as `train` or `print`: there is nothing to run");
+    }
+    let mut stages: Vec<(Stage, Duration)> = Vec::new();
+    let mut record = |stage: Stage, took: Duration| match stages.iter_mut().find(|(s, _)| *s == stage) {
+        Some((_, sum)) => *sum += took,
+        None => stages.push((stage, took)),
+    };
+    let bar = if args.no_progress { Bar::Never } else { Bar::Auto };
+    let mut terminal = Terminal::new(shell, bar);
+    let result = session::run(&loaded.program, options, &files, &mut terminal, &mut record);
+    terminal.flush();
+    let exit = match result {
+        Ok(()) => Exit::OK,
+        Err(e) => failed(&e, &loaded.sources, shell),
+    };
+    if args.time {
+        stages.sort();
+        shell.err(&times(front, &stages, start.elapsed()));
+    }
+    exit
+}
+
+/// Loads a program and sorts out how it is to be run.
+pub fn ready(file: &str, how: &How, shell: &Shell) -> Result<Ready, Exit> {
+    let overrides = load::overrides(&how.set, how.seed).map_err(|bad| load::bad_set(shell, &bad))?;
+    let mut data = Vec::new();
+    for d in &how.data {
+        let Some((name, path)) = d.split_once('=') else {
+            let shown = crate::diag::render::Shown(d);
+            shell.err(&format!("error: `--data {shown}` is not of the form NAME=FILE\n"));
+            return Err(Exit::USAGE);
+        };
+        data.push((name.to_string(), PathBuf::from(path)));
+    }
+    let loaded = load::load(file, &overrides, shell)?;
+    let settings = Settings {
+        backend: match how.backend {
+            BackendName::Jit => Backend::Jit,
+            BackendName::Loops => Backend::Loops,
+            BackendName::Graph => Backend::Graph,
+        },
+        opt: how.opt,
+        arithmetic: if how.fast_math { Arithmetic::Fast } else { Arithmetic::Exact },
+    };
+    let files = Disk::new(loaded.directory.clone(), how.allow_read.clone());
+    Ok(Ready { loaded, options: Options { settings, data, ..Options::default() }, files })
+}
+
+/// Reports why a run stopped.
+pub fn failed(error: &RunError, sources: &Sources, shell: &Shell) -> Exit {
+    match error.diagnostic() {
+        Ok(d) => shell.diagnostics(&Diagnostics(vec![d.clone()]), sources),
+        Err(bug) => return shell.internal(bug),
+    }
+    Exit(error.exit_code())
+}
+
+fn times(front: Duration, stages: &[(Stage, Duration)], total: Duration) -> String {
+    let line = |name: &str, took: Duration| format!("{name:>10} {:>10.3} ms\n", took.as_secs_f64() * 1e3);
+    let mut text = line("front", front);
+    for (stage, took) in stages {
+        text.push_str(&line(&format!("{stage:?}").to_lowercase(), *took));
+    }
+    text + &line("total", total)
+}

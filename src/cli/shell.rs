@@ -1,0 +1,96 @@
+//! What commands share: where text goes, how diagnostics look, what a panic becomes.
+
+use crate::cli::{Color, Exit, Global, MessageFormat};
+use crate::diag::render::{self, Style};
+use crate::diag::{Diagnostics, InternalError};
+use crate::source::Sources;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+/// Stack of the thread that runs a command: nested expressions recurse, and 256 levels must fit.
+const STACK_BYTES: usize = 64 << 20;
+
+#[derive(Clone, Debug)]
+pub struct Shell {
+    pub style: Style,
+    pub quiet: bool,
+}
+
+impl Shell {
+    pub fn new(global: &Global) -> Shell {
+        let color = match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal(),
+        };
+        let style = match global.message_format {
+            MessageFormat::Human if color => Style::Color,
+            MessageFormat::Human => Style::Plain,
+            MessageFormat::Short => Style::Short,
+            MessageFormat::Json => Style::Json,
+        };
+        Shell { style, quiet: global.quiet }
+    }
+
+    /// A result, on stdout. A reader that went away ends the program quietly.
+    pub fn out(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        if out.write_all(text.as_bytes()).is_err() {
+            std::process::exit(0);
+        }
+    }
+
+    /// Anything else, on stderr.
+    pub fn err(&self, text: &str) {
+        // There is nowhere left to report to.
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// A hint that `--quiet` silences.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            self.err(&format!("note: {text}\n"));
+        }
+    }
+
+    pub fn diagnostics(&self, found: &Diagnostics, sources: &Sources) {
+        self.err(&render::render(found, sources, self.style));
+    }
+
+    pub fn internal(&self, error: &InternalError) -> Exit {
+        self.err(&format!(
+            "{error}\nThis is a bug in nn, not in your program: please report it with the file.\n"
+        ));
+        Exit::BUG
+    }
+}
+
+/// Runs a command on a thread with a large stack; a panic becomes a report and exit code 70.
+pub fn catching(shell: &Shell, command: impl FnOnce(&Shell) -> Exit + Send) -> ExitCode {
+    let message: Arc<Mutex<String>> = Arc::default();
+    let seen = message.clone();
+    std::panic::set_hook(Box::new(move |info| {
+        if let Ok(mut m) = seen.lock() {
+            *m = info.to_string();
+        }
+    }));
+    let result = std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("nn".to_string())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, || command(shell))
+            .map(|thread| thread.join())
+    });
+    match result {
+        Ok(Ok(exit)) => ExitCode::from(exit.0),
+        Ok(Err(_)) => {
+            let message = message.lock().map(|m| m.clone()).unwrap_or_default();
+            ExitCode::from(shell.internal(&InternalError { stage: "panic", message }).0)
+        }
+        Err(e) => {
+            shell.err(&format!("error: cannot start a thread: {e}\n"));
+            ExitCode::from(Exit::LIMIT.0)
+        }
+    }
+}

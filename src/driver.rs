@@ -1,0 +1,175 @@
+//! The pipeline: text to checked program ([`front`]), function to loop program ([`back`]), and the
+//! functions of a program that `nn ir` shows.
+//!
+//! Reads as the picture in ARCHITECTURE.md. Knows the order of the stages and nothing of what they do.
+
+use crate::check::program::{Overrides, Program, Train};
+use crate::diag::codes;
+use crate::diag::{Diagnostics, InternalError, Severity};
+use crate::ir::dim::Sizes;
+use crate::ir::graph::{Function, Graph, NodeId};
+use crate::loops;
+use crate::lower::{self, Target};
+use crate::opt::{self, Checks, Pass, Report};
+use crate::source::Sources;
+use crate::{check, syntax};
+use std::sync::Arc;
+
+/// Parses and checks a text. Errors come sorted by place; the sources then hold every file they point into.
+pub fn front(
+    name: &str,
+    text: impl Into<Arc<str>>,
+    overrides: &Overrides,
+    sources: &mut Sources,
+) -> Result<Program, Diagnostics> {
+    let id = sources.add(name, text);
+    let file = sources.file(id).clone();
+    let (ast, mut found) = syntax::parse(&file);
+    match check::elaborate(&ast, &file, sources, overrides) {
+        Ok(program) if !found.has_errors() => Ok(program),
+        Ok(_) => {
+            found.sort();
+            Err(found)
+        }
+        Err(more) => {
+            found.0.extend(more.0);
+            found.sort();
+            Err(found)
+        }
+    }
+}
+
+/// Whether the first error is a limit that was exceeded (exit 5) and not a mistake (exit 1).
+pub fn is_limit(found: &Diagnostics) -> bool {
+    found.0.iter().find(|d| d.severity == Severity::Error).is_some_and(|d| codes::is_limit(d.code))
+}
+
+/// What [`back`] shows after each of its stages.
+pub enum Dump<'a> {
+    /// After a pass.
+    Pass(&'a Report, &'a Function),
+    /// After the last pass.
+    Opt(&'a Function),
+    Loops(&'a loops::types::Program),
+}
+
+/// Specialises, optimizes and lowers a function.
+pub fn back(
+    function: Function,
+    target: &Target,
+    passes: &[&'static Pass],
+    checks: Checks,
+    dump: &mut dyn FnMut(Dump<'_>),
+) -> Result<loops::types::Program, InternalError> {
+    let function = opt::specialize(function, &known_sizes(target));
+    let verified =
+        opt::run(function, passes, checks, &mut |report, function| dump(Dump::Pass(report, function)))?;
+    dump(Dump::Opt(verified.function()));
+    let program = lower::lower(&verified, target)?;
+    dump(Dump::Loops(&program));
+    Ok(program)
+}
+
+/// Every dimension that has a value at compile time: the row count only if it is fixed.
+fn known_sizes(target: &Target) -> Sizes {
+    let mut known = target.sizes.clone();
+    match target.rows {
+        Some(n) => known.extend(target.row_names.iter().map(|name| (name.clone(), n))),
+        None => target.row_names.iter().for_each(|name| {
+            known.remove(name);
+        }),
+    }
+    known
+}
+
+/// The forward graph: what the losses and metrics need.
+pub fn forward(program: &Program) -> Function {
+    let results = program.measures.iter().map(|m| (m.name.clone(), m.node)).collect();
+    swept(Function {
+        name: format!("{}.forward", program.name),
+        graph: program.graph.clone(),
+        results,
+        ..Function::default()
+    })
+}
+
+/// The forward graph of a training with the adjoint of each trained variable.
+pub fn backward(program: &Program, train: &Train) -> Function {
+    let loss = &program.measures[train.loss];
+    let mut results = vec![(loss.name.clone(), loss.node)];
+    results.extend(train.gradients.iter().map(|(v, node)| {
+        let name: Arc<str> = format!("∂{}/∂{}", loss.name, program.variables[*v].name).into();
+        (name, *node)
+    }));
+    swept(Function {
+        name: format!("{}.grad", program.name),
+        graph: train.step.graph.clone(),
+        results,
+        ..Function::default()
+    })
+}
+
+/// One training step: forward, adjoints, update.
+pub fn step(program: &Program, train: &Train) -> Function {
+    swept(Function { name: format!("{}.step", program.name), ..train.step.clone() })
+}
+
+/// Without the nodes that nothing needs.
+fn swept(function: Function) -> Function {
+    let needed = function.graph.reachable(function.roots());
+    let mut graph = Graph::default();
+    let mut moved = vec![NodeId(0); needed.len()];
+    for id in function.graph.ids().filter(|id| needed[id.index()]) {
+        let mut node = function.graph.node(id).clone();
+        for operand in &mut node.operands {
+            *operand = moved[operand.index()];
+        }
+        moved[id.index()] = NodeId(graph.nodes.len() as u32);
+        graph.nodes.push(node);
+    }
+    let to = |id: NodeId| moved[id.index()];
+    Function {
+        name: function.name,
+        graph,
+        results: function.results.into_iter().map(|(n, id)| (n, to(id))).collect(),
+        updates: function.updates.into_iter().map(|(a, b)| (to(a), to(b))).collect(),
+        guard: function.guard.map(to),
+    }
+}
+
+/// The target of a training step for `nn ir` and its like, which run nothing: persistent values side by
+/// side in the order of their names, columns in the order of the feeds.
+pub fn train_target(program: &Program, train: &Train, rows: Option<i64>) -> Target {
+    let step = &train.step;
+    let mut persistent = std::collections::BTreeMap::new();
+    let mut end = 0u64;
+    for (leaf, _) in &step.updates {
+        place(&step.graph, *leaf, &mut persistent, &mut end);
+    }
+    for id in program.variables.iter().map(|v| v.node).chain(train.states.iter().map(|s| s.node)) {
+        place(&step.graph, id, &mut persistent, &mut end);
+    }
+    Target {
+        name: format!("{}.step", program.name),
+        rows,
+        row_names: train.data.rows.clone(),
+        sizes: Sizes::new(),
+        persistent,
+        columns: train.data.feeds.iter().map(|(p, _)| program.placeholders[*p].name.clone()).collect(),
+        transposed_columns: None,
+        fusion: lower::Fusion::Full,
+    }
+}
+
+fn place(graph: &Graph, leaf: NodeId, places: &mut std::collections::BTreeMap<Arc<str>, u64>, end: &mut u64) {
+    let node = graph.node(leaf);
+    let (Some(name), Some(elements)) =
+        (node.attrs.str("name"), node.ty.shape.iter().try_fold(1i64, |n, d| n.checked_mul(d.as_const()?)))
+    else {
+        return;
+    };
+    if !places.contains_key(name) {
+        places.insert(name.clone(), *end);
+        *end += (elements as u64 * node.ty.dtype.bytes() as u64).next_multiple_of(64);
+    }
+}
