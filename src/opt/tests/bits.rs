@@ -302,6 +302,13 @@ fn instances() -> Vec<Instance> {
             let y = build::matrix_transpose(b, y);
             build::matmul(b, x, y)
         }),
+        // Stored transposed and transposed again: the flag goes off.
+        on(FLOATS, "matmul_ta", |b, g| {
+            let (x, y) = matrices(b, g);
+            let x = build::matrix_transpose(b, x);
+            let attrs = Attrs::none().with("ta", Attr::Bool(true));
+            b.emit(find("matmul").expect("an op of the table"), &[x, y], attrs)
+        }),
         on(FLOATS, "add_zero", |b, g| {
             let c = like(b, g.x, 0.0);
             build::add(b, g.x, c)
