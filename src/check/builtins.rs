@@ -63,6 +63,15 @@ impl Cx<'_> {
                 }
             }
         }
+        let reached = self.b.graph.reachable([loss]);
+        if let Some(w) = nodes.iter().find(|w| !reached[w.index()]) {
+            let (l, w) = (self.text(of.span), self.b.graph.node(*w).name.clone());
+            let w = w.map_or(self.text(wrt.span), |n| n.to_string());
+            return self.report(
+                Diagnostic::error(&codes::NO_GRADIENT, span, format!("`{l}` does not depend on `{w}`"))
+                    .note("its derivative would be 0 everywhere"),
+            );
+        }
         match self.gradient(loss, &nodes, span) {
             None => Value::Poison,
             Some(out) if items.is_none() => Value::Node(out[0]),

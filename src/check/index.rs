@@ -158,7 +158,8 @@ impl Cx<'_> {
         self.require(Some(reach.clone()), size, span)?;
         let stride = step.abs();
         let length = match reach.as_const() {
-            Some(n) => Dim::constant((n + stride - 1) / stride),
+            Some(0) => Dim::constant(0),
+            Some(n) => Dim::constant((n - 1) / stride + 1),
             None if stride == 1 => reach,
             None => {
                 let text = format!("how many elements a step of {step} takes from {size} is not known here");
@@ -223,7 +224,7 @@ impl Cx<'_> {
             [IndexItem::At(e)] => {
                 let at = self.eval(e);
                 let Some(n) = self.as_int(&at, e.span, "an index") else { return Value::Poison };
-                let i = if n < 0 { n + list.len() as i64 } else { n };
+                let i = if n < 0 { n.saturating_add(list.len() as i64) } else { n };
                 match usize::try_from(i).ok().and_then(|i| list.get(i)) {
                     Some(v) => v.clone(),
                     None => self.error(

@@ -205,8 +205,10 @@ pub static NOT_SCALAR: CodeInfo = CodeInfo {
 pub static NO_GRADIENT: CodeInfo = CodeInfo {
     code: "NN0120",
     title: "no gradient",
-    explanation: "Between the two there is an op whose result does not vary smoothly, or no path at all.",
-    failing: "placeholder x: f32[batch, 2]\nvariable w: f32[2] = zeros()\nl = cast(argmax(w), f32)\ng = grad(l, w)\n",
+    explanation: "The first does not depend on the second at all, so that the derivative would be 0 everywhere: hardly \
+what was meant. (Where an op such as `argmax` or `floor` cuts the path, the derivative is 0 without \
+an error.)",
+    failing: "placeholder x: f32[batch, 2]\nvariable w: f32[2] = zeros()\nl = sum(x * x)\ng = grad(l, w)\n",
     mended: "placeholder x: f32[batch, 2]\nvariable w: f32[2] = zeros()\nl = sum(w * w)\ng = grad(l, w)\n",
 };
 
