@@ -221,8 +221,8 @@ impl Cx<'_> {
     fn reshaped(&mut self, from: &[Dim], mut to: Vec<Dim>, span: Span) -> Option<Vec<Dim>> {
         let hole = Dim::constant(-1);
         let product = |dims: &[Dim], but: Option<&Dim>| {
-            let counted = dims.iter().filter(|d| Some(*d) != but);
-            counted.fold(Some(Dim::constant(1)), |acc, d| acc.and_then(|a| a.mul(d)))
+            let mut counted = dims.iter().filter(|d| Some(*d) != but);
+            counted.try_fold(Dim::constant(1), |acc, d| acc.mul(d))
         };
         let holes: Vec<usize> = (0..to.len()).filter(|i| to[*i] == hole).collect();
         let total = product(from, None);

@@ -407,11 +407,8 @@ impl Cx<'_> {
 
     /// `split fit = first(0.9)`
     fn split(&mut self, dataset: usize, name: &Ident, e: &Expr, span: Span) -> Option<()> {
-        let take = self.take(e);
-        if take.is_none() {
-            return None;
-        }
-        let split = Split { name: name.name.as_str().into(), take: take?, span };
+        let take = self.take(e)?;
+        let split = Split { name: name.name.as_str().into(), take, span };
         self.program.datasets[dataset].splits.push(split);
         Some(())
     }

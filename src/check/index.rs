@@ -102,7 +102,7 @@ impl Cx<'_> {
             return None;
         }
         let at = self.as_dim(&value, e.span)?;
-        let at = self.from_end(at, size, e.span)?;
+        let at = self.counted(at, size, e.span)?;
         let last = size.sub(&at).and_then(|d| d.sub(&Dim::constant(1)));
         for p in [Some(at.clone()), last] {
             self.require(p, size, e.span)?;
@@ -133,7 +133,7 @@ impl Cx<'_> {
         let mut bound = |e: &Expr| {
             let v = self.eval(e);
             let d = self.as_dim(&v, e.span)?;
-            self.from_end(d, size, e.span)
+            self.counted(d, size, e.span)
         };
         let one = Dim::constant(1);
         let from = match start {
@@ -171,7 +171,7 @@ impl Cx<'_> {
     }
 
     /// A negative number counts from the end.
-    fn from_end(&mut self, at: Dim, size: &Dim, span: Span) -> Option<Dim> {
+    fn counted(&mut self, at: Dim, size: &Dim, span: Span) -> Option<Dim> {
         match at.as_const() {
             Some(n) if n < 0 => match size.add(&at) {
                 Some(d) => Some(d),

@@ -3,6 +3,7 @@
 use crate::check::action::{Within, nodes_of};
 use crate::check::cx::Cx;
 use crate::check::entity::Role;
+use crate::check::optimizer::Update;
 use crate::check::program::{
     Computed, Directive, Event, Input, Length, MeasureKind, Remainder, Source, State, Train, When,
 };
@@ -141,6 +142,7 @@ impl Cx<'_> {
                 let mut named = Vec::new();
                 for e in values {
                     match self.variable_named(e) {
+                        Some(i) if named.iter().any(|(j, _)| *j == i) => {}
                         Some(i) => named.push((i, Some(e.span))),
                         None => good = false,
                     }
@@ -295,28 +297,28 @@ impl Cx<'_> {
         results: Vec<NodeId>,
         trained: &[Trained],
         settings: &Settings<'_>,
-    ) -> Option<(Function, Vec<(usize, NodeId)>, Vec<State>)> {
+    ) -> Option<(Function, Gradients, Vec<State>)> {
         let optimizer = settings.optimizer?;
         let program = self.b.clone();
         let counters = self.counters.clone();
         let built = self.step_graph(loss, trained, settings, optimizer);
         let graph = std::mem::replace(&mut self.b, program).graph;
         self.counters = counters;
-        let (gradients, updates, states) = built?;
+        let (gradients, update) = built?;
         let guard = self.program.measures[loss].node;
         let results = results.into_iter().map(|n| (n.to_string().into(), n)).collect();
-        let step = Function { name: "step".to_string(), graph, results, updates, guard: Some(guard) };
-        Some((step, gradients, states))
+        let step =
+            Function { name: "step".to_string(), graph, results, updates: update.values, guard: Some(guard) };
+        Some((step, gradients, update.states))
     }
 
-    #[allow(clippy::type_complexity, reason = "the three parts of a step, named where they are bound")]
     fn step_graph(
         &mut self,
         loss: usize,
         trained: &[Trained],
         settings: &Settings<'_>,
         optimizer: &Expr,
-    ) -> Option<(Vec<(usize, NodeId)>, Vec<(NodeId, NodeId)>, Vec<State>)> {
+    ) -> Option<(Gradients, Update)> {
         for node in &mut self.b.graph.nodes {
             for (name, attr) in &mut node.attrs.0 {
                 if *name == "training" {
@@ -347,7 +349,7 @@ impl Cx<'_> {
                 update.states.push(State { name, node: leaf, init: self.current_value(v) });
             }
         }
-        Some((gradients, update.values, update.states))
+        Some((gradients, update))
     }
 
     /// `s - (s - w) * (1 - decay)` after the update, TensorFlow's form; with warm-up the decay is
@@ -400,6 +402,9 @@ impl Cx<'_> {
         Computed { graph: b.graph, root, sources: vec![(root, Source::Variable(v.index))] }
     }
 }
+
+/// The adjoint of each trained variable, by its index.
+type Gradients = Vec<(usize, NodeId)>;
 
 /// How the loss depends on a variable.
 enum Path {
