@@ -343,7 +343,7 @@ impl<'a> Emit<'a> {
         mask
     }
 
-    fn cmp(&mut self, op: Cmp, dtype: DType, width: Width, x: Val, y: Val) -> Val {
+    pub fn cmp(&mut self, op: Cmp, dtype: DType, width: Width, x: Val, y: Val) -> Val {
         if !dtype.is_float() {
             return self.int_cmp(op, dtype, width, x, y);
         }
@@ -351,7 +351,7 @@ impl<'a> Emit<'a> {
         self.truth(dtype, width, mask)
     }
 
-    fn choose(&mut self, dtype: DType, width: Width, condition: Val, then: Val, otherwise: Val) -> Val {
+    pub fn choose(&mut self, dtype: DType, width: Width, condition: Val, then: Val, otherwise: Val) -> Val {
         if width == Width::One {
             return Val::single(self.b.ins().select(condition.only(), then.only(), otherwise.only()));
         }

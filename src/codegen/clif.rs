@@ -347,6 +347,12 @@ impl<'a> Emit<'a> {
         self.b.ins().jump(to, &args);
     }
 
+    /// Jumps to the first block if the condition holds, else to the second, each with arguments.
+    pub fn fork(&mut self, condition: Value, yes: (Block, &[Value]), no: (Block, &[Value])) {
+        let args = |values: &[Value]| values.iter().copied().map(BlockArg::from).collect::<Vec<_>>();
+        self.b.ins().brif(condition, yes.0, &args(yes.1), no.0, &args(no.1));
+    }
+
     /// Begins what is done if the condition holds; [`Emit::otherwise`] and [`Emit::join`] must follow.
     pub fn branch(&mut self, condition: Value, types: &[Type]) -> Branch {
         let (then, other, join) = (self.b.create_block(), self.b.create_block(), self.b.create_block());

@@ -433,7 +433,7 @@ fn open_quads<'a>(
 }
 
 /// The first `lanes` lanes of both joined, the others of `x` alone.
-fn merge(e: &mut Emit<'_>, wide: Folding, x: Val, y: Val, lanes: i64) -> Val {
+pub(super) fn merge(e: &mut Emit<'_>, wide: Folding, x: Val, y: Val, lanes: i64) -> Val {
     let v = wide.join(e, x, y);
     if lanes >= 4 {
         return v;
@@ -451,8 +451,8 @@ fn merge(e: &mut Emit<'_>, wide: Folding, x: Val, y: Val, lanes: i64) -> Val {
     Val([half(e, 0, lanes), half(e, 1, lanes - 2)])
 }
 
-/// Folds `count` (1 to 16) stripes in halves; they lie four in a value.
-pub(super) fn fold_quads(e: &mut Emit<'_>, f: Folding, mut acc: Vec<Val>, count: i64) -> Val {
+/// Folds `count` (1 to 16) stripes, four in a value, until the first four are left.
+pub(super) fn fold_to_four(e: &mut Emit<'_>, f: Folding, mut acc: Vec<Val>, count: i64) -> Val {
     let wide = four(f);
     for q in 0..2 {
         let lanes = (count - 8 - 4 * q as i64).min(4);
@@ -464,7 +464,13 @@ pub(super) fn fold_quads(e: &mut Emit<'_>, f: Folding, mut acc: Vec<Val>, count:
     if lanes > 0 {
         acc[0] = merge(e, wide, acc[0], acc[1], lanes);
     }
-    let mut v = acc[0];
+    acc[0]
+}
+
+/// Folds `count` (1 to 16) stripes in halves; they lie four in a value.
+fn fold_quads(e: &mut Emit<'_>, f: Folding, acc: Vec<Val>, count: i64) -> Val {
+    let wide = four(f);
+    let mut v = fold_to_four(e, f, acc, count);
     let lanes = count.min(4) - 2;
     if lanes > 0 {
         let upper = if parts(f.dtype, Width::Four) == 1 {

@@ -20,6 +20,7 @@ mod quad;
 mod reduce;
 mod steps;
 mod symbols;
+mod tiny;
 mod walk;
 
 #[cfg(test)]

@@ -91,11 +91,6 @@ impl Emit<'_> {
         self.shuffle_bytes(ty, x, y, bytes)
     }
 
-    /// Two 64-bit lanes out of `x` (0..2) and `y` (2..4), as a vector of x's type.
-    pub fn shuffle64(&mut self, x: Value, y: Value, lanes: [u8; 2]) -> Value {
-        self.shuffle32(x, y, [lanes[0] * 2, lanes[0] * 2 + 1, lanes[1] * 2, lanes[1] * 2 + 1])
-    }
-
     /// The same element in all four lanes. A bool becomes a mask.
     pub fn splat(&mut self, dtype: DType, one: Val) -> Val {
         let mut v = one.only();

@@ -3,7 +3,7 @@
 //! It never knows what a kernel computes.
 
 use crate::codegen::clif::{Emit, Home, Place, Size};
-use crate::codegen::{Options, Shape, contract, map, reduce, walk};
+use crate::codegen::{Options, Shape, contract, map, reduce, tiny, walk};
 use crate::loops::types::{Extent, Frame, Kernel, Place as Region, Program, Stop, Work};
 use crate::scalar::DType;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
@@ -24,20 +24,28 @@ fn signature(isa: &dyn TargetIsa) -> Signature {
 
 /// What stays the same during a call.
 pub(super) struct Call {
-    pub frame: Value,
+    frame: Value,
     persistent: Value,
     scratch: Value,
     constants: Value,
     columns: Vec<Value>,
-    pub rows: Value,
+    rows: Value,
     first_step: Value,
     steps_per_epoch: Value,
     /// Takes the number of completed steps and the reason.
-    exit: Block,
+    pub exit: Block,
+}
+
+/// What drives the loop over steps.
+pub(super) struct LoopFields {
+    pub steps: Value,
+    pub first_row: Value,
+    pub end_row: Value,
+    pub wrap_rows: Value,
 }
 
 /// A field of the frame.
-pub(super) fn field(e: &mut Emit<'_>, frame: Value, offset: usize) -> Value {
+fn field(e: &mut Emit<'_>, frame: Value, offset: usize) -> Value {
     e.b.ins().load(types::I64, MemFlagsData::trusted(), frame, offset as i32)
 }
 
@@ -57,7 +65,11 @@ pub(super) fn function(program: &Program, options: &Options, isa: &dyn TargetIsa
     let (fault, exit) = (b.create_block(), b.create_block());
     let mut e = Emit::new(b, program, isa.name() == "x64", fault);
     let call = enter(&mut e, frame, exit);
-    run(&mut e, &call, options.shape);
+    if options.shape == Shape::Auto && tiny::suits(program) {
+        tiny::run(&mut e, &call);
+    } else {
+        run(&mut e, &call, options.shape);
+    }
     leave(&mut e, &call);
     let Emit { mut b, .. } = e;
     b.seal_all_blocks();
@@ -90,23 +102,20 @@ fn enter(e: &mut Emit<'_>, frame: Value, exit: Block) -> Call {
 
 /// The loop over steps.
 fn run(e: &mut Emit<'_>, call: &Call, shape: Shape) {
-    let steps = field(e, call.frame, offset_of!(Frame, steps));
-    let first = field(e, call.frame, offset_of!(Frame, first_row));
-    let end = field(e, call.frame, offset_of!(Frame, end_row));
-    let wrap = field(e, call.frame, offset_of!(Frame, wrap_rows));
+    let fields = call.loop_fields(e);
     let (header, inside) = (e.b.create_block(), e.b.create_block());
     let i = e.b.append_block_param(header, types::I64);
     let row = e.b.append_block_param(header, types::I64);
     let zero = e.iconst(0);
-    e.go(header, &[zero, first]);
+    e.go(header, &[zero, fields.first_row]);
     e.b.switch_to_block(header);
-    let more = e.b.ins().icmp(IntCC::SignedLessThan, i, steps);
+    let more = e.b.ins().icmp(IntCC::SignedLessThan, i, fields.steps);
     let done = e.iconst(Stop::Done as i64);
     e.b.ins().brif(more, inside, &[], call.exit, &[i.into(), done.into()]);
     e.b.switch_to_block(inside);
     // A fault names how many steps were completed: keep the count where it can be read.
     set_field(e, call.frame, offset_of!(Frame, completed), i);
-    e.homes = homes(e, call, i, row);
+    e.homes = call.homes(e, i, row);
     let program = e.program;
     for (number, kernel) in program.kernels.iter().enumerate() {
         e.begin_kernel(number);
@@ -114,7 +123,7 @@ fn run(e: &mut Emit<'_>, call: &Call, shape: Shape) {
     }
     let next = e.b.ins().iadd_imm_s(i, 1);
     guard(e, call, next);
-    let row = next_row(e, call, row, end, wrap);
+    let row = next_row(e, call, row, fields.end_row, fields.wrap_rows);
     e.go(header, &[next, row]);
 }
 
@@ -143,50 +152,61 @@ fn kernel(e: &mut Emit<'_>, kernel: &Kernel, shape: Shape) {
     }
 }
 
-/// Where every buffer is in this step.
-fn homes(e: &mut Emit<'_>, call: &Call, i: Value, row: Value) -> Vec<Home> {
-    let program = e.program;
-    let uses = |place: &Region| program.buffers.iter().any(|b| b.place == *place);
-    let mut step = call.first_step;
-    let mut epoch = call.first_step;
-    if uses(&Region::Step) || uses(&Region::Epoch) {
-        step = e.b.ins().iadd(call.first_step, i);
+impl Call {
+    pub fn loop_fields(&self, e: &mut Emit<'_>) -> LoopFields {
+        LoopFields {
+            steps: field(e, self.frame, offset_of!(Frame, steps)),
+            first_row: field(e, self.frame, offset_of!(Frame, first_row)),
+            end_row: field(e, self.frame, offset_of!(Frame, end_row)),
+            wrap_rows: field(e, self.frame, offset_of!(Frame, wrap_rows)),
+        }
     }
-    if uses(&Region::Epoch) {
-        let one = e.iconst(1);
-        let per = e.b.ins().smax(call.steps_per_epoch, one);
-        epoch = e.b.ins().sdiv(step, per);
+
+    /// Where every buffer is in this step.
+    pub fn homes(&self, e: &mut Emit<'_>, i: Value, row: Value) -> Vec<Home> {
+        let program = e.program;
+        let uses = |place: &Region| program.buffers.iter().any(|b| b.place == *place);
+        let mut step = self.first_step;
+        let mut epoch = self.first_step;
+        if uses(&Region::Step) || uses(&Region::Epoch) {
+            step = e.b.ins().iadd(self.first_step, i);
+        }
+        if uses(&Region::Epoch) {
+            let one = e.iconst(1);
+            let per = e.b.ins().smax(self.steps_per_epoch, one);
+            epoch = e.b.ins().sdiv(step, per);
+        }
+        let columns: Vec<Value> = program
+            .columns
+            .iter()
+            .zip(&self.columns)
+            .map(|(column, &base)| {
+                let elements = if column.transposed.is_some() { 1 } else { column.row_elements };
+                let place = Place { base, disp: 0 };
+                let moved = e.advance(place, Size::Var(row), Size::Const(elements), column.dtype.bytes());
+                moved.base
+            })
+            .collect();
+        program
+            .buffers
+            .iter()
+            .map(|buffer| {
+                let place = match &buffer.place {
+                    Region::Column(c) => Place { base: columns[*c as usize], disp: 0 },
+                    Region::Persistent(at) => Place { base: self.persistent, disp: *at as i64 },
+                    Region::Constant(at) => Place { base: self.constants, disp: *at as i64 },
+                    Region::Scratch(at) => {
+                        let base = Place { base: self.scratch, disp: 0 };
+                        let at = e.size(at);
+                        e.advance(base, Size::Const(1), at, 1)
+                    }
+                    Region::Step => return Home::Number(step),
+                    Region::Epoch => return Home::Number(epoch),
+                };
+                Home::Memory(place)
+            })
+            .collect()
     }
-    let columns: Vec<Value> = program
-        .columns
-        .iter()
-        .zip(&call.columns)
-        .map(|(column, &base)| {
-            let elements = if column.transposed.is_some() { 1 } else { column.row_elements };
-            let place = Place { base, disp: 0 };
-            let moved = e.advance(place, Size::Var(row), Size::Const(elements), column.dtype.bytes());
-            moved.base
-        })
-        .collect();
-    program
-        .buffers
-        .iter()
-        .map(|buffer| {
-            let place = match &buffer.place {
-                Region::Column(c) => Place { base: columns[*c as usize], disp: 0 },
-                Region::Persistent(at) => Place { base: call.persistent, disp: *at as i64 },
-                Region::Constant(at) => Place { base: call.constants, disp: *at as i64 },
-                Region::Scratch(at) => {
-                    let base = Place { base: call.scratch, disp: 0 };
-                    let at = e.size(at);
-                    e.advance(base, Size::Const(1), at, 1)
-                }
-                Region::Step => return Home::Number(step),
-                Region::Epoch => return Home::Number(epoch),
-            };
-            Home::Memory(place)
-        })
-        .collect()
 }
 
 /// Leaves the loop when the guard is NaN or infinite.
@@ -195,21 +215,21 @@ fn guard(e: &mut Emit<'_>, call: &Call, completed: Value) {
     let dtype = e.buffer(id).dtype;
     let Home::Memory(place) = e.home(id) else { return };
     let loss = e.load_one(place, dtype).only();
-    leave_unless_finite(e, call, dtype, loss, completed);
+    let fine = is_finite(e, dtype, loss);
+    let on = e.b.create_block();
+    let stop = e.iconst(Stop::Guard as i64);
+    e.fork(fine, (on, &[]), (call.exit, &[completed, stop]));
+    e.b.switch_to_block(on);
 }
 
-/// Goes on if the number is finite, else to the exit.
-pub(super) fn leave_unless_finite(e: &mut Emit<'_>, call: &Call, dtype: DType, x: Value, completed: Value) {
+/// Whether one number is neither NaN nor infinite.
+pub(super) fn is_finite(e: &mut Emit<'_>, dtype: DType, x: Value) -> Value {
     let magnitude = e.b.ins().fabs(x);
     let inf = match dtype {
         DType::F64 => e.b.ins().f64const(Ieee64::with_float(f64::INFINITY)),
         _ => e.b.ins().f32const(Ieee32::with_float(f32::INFINITY)),
     };
-    let fine = e.b.ins().fcmp(FloatCC::LessThan, magnitude, inf);
-    let on = e.b.create_block();
-    let stop = e.iconst(Stop::Guard as i64);
-    e.b.ins().brif(fine, on, &[], call.exit, &[completed.into(), stop.into()]);
-    e.b.switch_to_block(on);
+    e.b.ins().fcmp(FloatCC::LessThan, magnitude, inf)
 }
 
 /// The ends of the function: the exit, and the faults.

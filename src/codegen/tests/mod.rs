@@ -2,6 +2,7 @@
 
 mod contractions;
 mod maps;
+mod nets;
 mod reductions;
 mod runs;
 
@@ -35,6 +36,8 @@ pub(super) struct Rig {
     pub steps: i64,
     pub end_row: i64,
     pub wrap_rows: i64,
+    /// Whether memory holds numbers at an edge too.
+    pub edges: bool,
 }
 
 pub(super) fn fixed(n: i64) -> Extent {
@@ -64,6 +67,7 @@ impl Rig {
             steps: 1,
             end_row: i64::MAX,
             wrap_rows: 0,
+            edges: true,
         };
         let extent = if kind == Rows::Fixed { Extent::constant(rows) } else { Extent::rows() };
         (rig, extent)
@@ -130,7 +134,7 @@ impl Rig {
         for at in bytes.chunks_exact_mut(dtype.bytes()) {
             let r = self.random();
             let mut x = (r >> 11) as f64 / (1u64 << 53) as f64 * 8.0 - 4.0;
-            if r % 23 == 0 {
+            if self.edges && r % 23 == 0 {
                 x = EDGES[(r / 23 % 12) as usize];
             }
             let n = (r >> 40) as i64 % 11 - 5;
