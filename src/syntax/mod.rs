@@ -6,10 +6,12 @@
 
 pub mod ast;
 mod cx;
+pub mod erase;
 mod expr;
 mod hints;
 mod keywords;
 mod pairs;
+pub mod print;
 mod split;
 mod stmt;
 #[cfg(test)]

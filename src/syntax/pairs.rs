@@ -33,10 +33,11 @@ impl<'t> Node<'t> {
         self.0.as_str()
     }
 
-    /// The byte range in the text that was read.
+    /// The byte range in the text that was read. pest counts the blanks in front of an optional part that
+    /// is not there; they are left out.
     pub fn range(&self) -> (usize, usize) {
-        let span = self.0.as_span();
-        (span.start(), span.end())
+        let start = self.0.as_span().start();
+        (start, start + self.text().trim_end().len())
     }
 
     pub fn kids(self) -> Kids<'t> {

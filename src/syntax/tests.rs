@@ -252,6 +252,19 @@ fn places_are_byte_ranges_of_the_file() {
 }
 
 #[test]
+fn places_end_with_what_they_cover() {
+    let text = "placeholder x: f32   # comment\na = f(b  , c = 1 : 2  )\n";
+    let parsed = good(text);
+    let StatementKind::Placeholder { ty, .. } = &parsed.statements[0].kind else {
+        panic!("not a placeholder")
+    };
+    let StatementKind::Let { value, .. } = &parsed.statements[1].kind else { panic!("not a binding") };
+    let ast::ExprKind::Call { args, .. } = &value.kind else { panic!("not a call") };
+    let cut = |span: crate::source::Span| &text[span.start as usize..span.end as usize];
+    assert_eq!([cut(ty.span), cut(args[0].value.span), cut(args[1].value.span)], ["f32", "b", "1 : 2"]);
+}
+
+#[test]
 fn one_expression() {
     assert_eq!(parse_expr(&file(" 8 ")).expect("a number").kind, ast::ExprKind::Int(8));
     assert!(parse_expr(&file("[2, 3]")).is_ok());
