@@ -122,10 +122,11 @@ impl Atom {
                 core(&shape)
             }
             Atom::Call(call) => core(&call.shape),
-            Atom::Paren(s) => s.core(),
+            // A bracket has its core as its shape, and so have the sides of a condition.
+            Atom::Paren(s) => s.shape.clone(),
             Atom::Mask(cond, _) => match cond {
-                Cond::Greater(a, b) | Cond::Equal(a, b) | Cond::Or(a, b) => join(&a.core(), &b.core()),
-                Cond::Holds(s) => s.core(),
+                Cond::Greater(a, b) | Cond::Equal(a, b) | Cond::Or(a, b) => join(&a.shape, &b.shape),
+                Cond::Holds(s) => s.shape.clone(),
             },
         }
     }
