@@ -1,6 +1,7 @@
 //! From values to operands: literals take the dtype of the tensor they meet, everything else needs a cast.
 
 use crate::check::cx::Cx;
+use crate::check::entity::Role;
 use crate::check::value::{Num, Value};
 use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
@@ -99,7 +100,9 @@ impl Cx<'_> {
             Value::Node(id) => Some(*id),
             Value::Number(n) => {
                 let literal = self.literal(*n, default, span)?;
-                Some(self.constant(literal))
+                let id = self.constant(literal);
+                self.b.graph.node_mut(id).name = self.const_name(*n, span);
+                Some(id)
             }
             Value::Bool(b) => {
                 if let Some(dtype) = like.filter(|d| *d != DType::Bool) {
@@ -148,6 +151,16 @@ impl Cx<'_> {
                 None
             }
         }
+    }
+
+    /// The name of the file's constant that a number was written as, so that a derivation can show it.
+    fn const_name(&self, number: Num, span: Span) -> Option<Arc<str>> {
+        if span.file != self.file {
+            return None;
+        }
+        let word = self.sources.text(span);
+        let entity = self.globals.get(word).filter(|e| e.role == Role::Const)?;
+        matches!(entity.value, Value::Number(n) if n == number).then(|| word.into())
     }
 
     /// The shape of a list of lists, with its items in row-major order.

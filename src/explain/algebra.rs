@@ -4,7 +4,7 @@
 use crate::explain::normal::{Arg, Atom, Call, Cond, Mono, Shape, Sum, core, join, pad, product};
 use crate::explain::rational::Rat;
 use crate::ir::dim::Dim;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// What the user's names stand for.
@@ -14,6 +14,8 @@ pub struct Names {
     pub atoms: BTreeMap<Atom, Sum>,
     /// `coefficient * monomial` is the value of the named atom.
     pub products: Vec<(Rat, Mono, Atom)>,
+    /// Named values, with the axes (counted from the end) along which they sum to 0.
+    pub centred: BTreeSet<(Atom, usize)>,
 }
 
 impl Names {
@@ -114,6 +116,9 @@ impl Names {
                 all.sort_unstable();
                 self.known(Atom::Reduce(all, x.clone()))
             }
+            Some((atom, _)) if spanned.iter().any(|a| self.centred.contains(&(atom.clone(), *a))) => {
+                Sum::zero(&[])
+            }
             Some((Atom::Call(call), _))
                 if unit_axis(call).is_some_and(|a| spanned.contains(&a))
                     && constant_beyond(call, &spanned) =>
@@ -165,6 +170,11 @@ impl Names {
     pub fn mask(&self, cond: Cond, polarity: bool) -> Sum {
         let tidy = |s: &Sum| Rc::new(s.clone().with_shape(&s.core()));
         let cond = match cond {
+            // What is 1 or 0 anyway.
+            Cond::Greater(a, zero) if zero.is_zero() && is_one_hot(&a) => {
+                let other = Sum::number(Rat::ONE, &a.shape).add(&a.scale(Rat::int(-1)));
+                return if polarity { (*a).clone() } else { other };
+            }
             Cond::Greater(z, zero) if zero.is_zero() => {
                 let relu = Call {
                     name: "maximum",
@@ -251,6 +261,10 @@ impl Names {
 /// `maximum(0, x)`
 pub fn is_relu(call: &Call) -> bool {
     call.name == "maximum" && call.args[0].is_zero()
+}
+
+fn is_one_hot(s: &Sum) -> bool {
+    matches!(s.lone_atom(), Some((Atom::Call(call), c)) if call.name == "one_hot" && c.is_one())
 }
 
 /// The axis, counted from the end, along which the call's result sums to 1.

@@ -15,8 +15,10 @@ use crate::ops;
 use crate::scalar::DType;
 use crate::source::Sources;
 use crate::syntax::ast::{BinaryOp, Expr, ExprKind, UnaryOp};
+use crate::tensor::Tensor;
 use ndarray::{ArrayD, IxDyn};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The largest error of any element of any line, relative to the largest element of its gradient (or to 1 if
 /// that is smaller), at the given values of leaves and sizes. Comparisons print as factors, so only the text
@@ -30,6 +32,7 @@ pub fn largest_error(
     derivation: &Derivation,
     bindings: &Bindings,
 ) -> Result<f64, String> {
+    let graph = &exact(graph);
     let named: Vec<NodeId> = graph.ids().filter(|id| graph.node(*id).name.is_some()).collect();
     let mut b = Builder::new(graph.clone());
     let primals: Vec<NodeId> = derivation.lines.iter().map(|l| l.primal).collect();
@@ -69,6 +72,21 @@ pub fn largest_error(
         env.values.insert(Plain.adjoint(line.primal), found);
     }
     Ok(worst)
+}
+
+/// The graph with each f32 constant as the number that its text names: 0.1 is one tenth here, as it is in the
+/// lines, not the float nearest to it.
+pub fn exact(graph: &Graph) -> Graph {
+    let mut out = graph.clone();
+    for attr in out.nodes.iter_mut().flat_map(|n| &mut n.attrs.0).map(|(_, attr)| attr) {
+        if let Attr::Tensor(tensor) = attr
+            && let Tensor::F32(array) = &**tensor
+        {
+            let decimal = |x: &f32| format!("{x:e}").parse().unwrap_or(f64::from(*x));
+            *attr = Attr::Tensor(Arc::new(Tensor::F64(array.map(decimal))));
+        }
+    }
+    out
 }
 
 /// Names that no two things share.

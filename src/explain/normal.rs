@@ -377,6 +377,19 @@ pub fn product(a: &Mono, b: &Mono) -> Option<(Rat, Mono)> {
             out.insert(atom.clone(), sum)
         };
     }
+    // [x != 0] * x = x
+    let idle = |atom: &Atom| match atom {
+        Atom::Mask(Cond::Equal(x, y), false) => {
+            let zero = if x.is_zero() { y } else { x };
+            let other = zero.lone_atom().map(|(a, _)| a);
+            (x.is_zero() || y.is_zero())
+                && other.is_some_and(|a| out.get(a).is_some_and(|e| !e.is_negative()))
+        }
+        _ => false,
+    };
+    if let Some(mask) = out.keys().find(|a| idle(a)).cloned() {
+        out.remove(&mask);
+    }
     let opens = |(atom, e): (&Atom, &Rat)| match atom {
         Atom::Paren(s) if e.is_integer() && s.lone_term().is_some() => Some((atom.clone(), s.clone(), *e)),
         _ => None,

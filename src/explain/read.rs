@@ -5,6 +5,7 @@
 use crate::explain::algebra::Names;
 use crate::explain::normal::{Arg, Atom, Call, Cond, Shape, Sum};
 use crate::explain::rational::Rat;
+use crate::explain::shorten::distribute;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Graph, Node, NodeId};
 use crate::scalar::{DType, Literal};
@@ -40,11 +41,25 @@ impl<'a> Reader<'a> {
             if is_named(node) && !node.operands.is_empty() {
                 let value = reader.definition(id)?;
                 reader.names.define(&leaf(id, node), &value);
+                reader.centre(&leaf(id, node), &value);
             }
         }
         // Unnamed values were read before all names were known.
         reader.values = vec![None; graph.nodes.len()];
         Ok(reader)
+    }
+
+    /// Finds the axes along which a named value sums to 0, as what a mean was subtracted from does.
+    fn centre(&mut self, leaf: &Atom, value: &Sum) {
+        if !value.any_atom(&|a| matches!(a, Atom::Reduce(..))) {
+            return;
+        }
+        for axis in 0..value.shape.len() {
+            let spans = value.core().iter().rev().nth(axis).is_some_and(|d| !d.is_one());
+            if spans && distribute(&self.names, &self.names.reduce(value, &[axis])).is_zero() {
+                self.names.centred.insert((leaf.clone(), axis));
+            }
+        }
     }
 
     /// A node's value: its name if it has one.

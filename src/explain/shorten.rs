@@ -2,7 +2,7 @@
 
 use crate::explain::algebra::{Names, common, divide};
 use crate::explain::build::tokens;
-use crate::explain::normal::{Atom, Mono, Sum, product};
+use crate::explain::normal::{Atom, Mono, Sum, pad, product};
 use crate::explain::rational::Rat;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -121,7 +121,7 @@ fn open(sum: &Sum, test: &dyn Fn(&Sum) -> bool) -> Sum {
 }
 
 /// `sum(a + b)` as `sum(a) + sum(b)`.
-fn distribute(names: &Names, sum: &Sum) -> Sum {
+pub fn distribute(names: &Names, sum: &Sum) -> Sum {
     let split = |atom: &Atom| match atom {
         Atom::Reduce(axes, s) => {
             let opened = open(s, &|_| true);
@@ -144,28 +144,76 @@ fn fold(names: &Names, sum: &Sum) -> Sum {
     let mut out = Sum::zero(&sum.shape);
     for (mono, c) in &sum.terms {
         let (mut c, mut mono) = (*c, mono.clone());
-        for (k, definition, name) in &names.products {
-            let divides = definition.iter().all(|(atom, e)| {
-                mono.get(atom).is_some_and(|have| {
-                    have.is_negative() == e.is_negative() && have.abs().plus(e.abs().negated()).num() >= 0
-                })
-            });
-            if !divides {
-                continue;
+        for definition in &names.products {
+            while let Some((more, rest)) = put_name(&mono, definition) {
+                (c, mono) = (c.times(more), rest);
             }
-            let inverse: Mono = definition.iter().map(|(a, e)| (a.clone(), e.negated())).collect();
-            let rest = product(&mono, &inverse).and_then(|(more, rest)| {
-                let (again, rest) = product(&rest, &Mono::from([(name.clone(), Rat::ONE)]))?;
-                Some((more.times(again), rest))
-            });
-            if let Some((more, rest)) = rest {
-                c = c.times(k.recip()).times(more);
-                mono = rest;
+            if let Some((inside, rest)) = complete(names, &mono, definition) {
+                let term = Sum { shape: sum.shape.clone(), terms: BTreeMap::from([(rest, c)]) };
+                if let Some((whole, k)) = term.mul(&inside).lone_term() {
+                    (c, mono) = (k, whole.clone());
+                }
             }
         }
         out = out.add(&Sum { shape: sum.shape.clone(), terms: BTreeMap::from([(mono, c)]) });
     }
     out.with_shape(&sum.shape)
+}
+
+type Definition = (Rat, Mono, Atom);
+
+/// Whether the power is a factor of the monomial.
+fn holds(mono: &Mono, atom: &Atom, e: Rat) -> bool {
+    mono.get(atom).is_some_and(|have| {
+        have.is_negative() == e.is_negative() && !have.abs().plus(e.abs().negated()).is_negative()
+    })
+}
+
+fn without(mono: &Mono, factors: &Mono) -> Option<(Rat, Mono)> {
+    let inverse: Mono = factors.iter().map(|(a, e)| (a.clone(), e.negated())).collect();
+    product(mono, &inverse)
+}
+
+/// A name in the place of its definition, if that divides the monomial.
+fn put_name(mono: &Mono, (k, definition, name): &Definition) -> Option<(Rat, Mono)> {
+    if !definition.iter().all(|(atom, e)| holds(mono, atom, *e)) {
+        return None;
+    }
+    let (more, rest) = without(mono, definition)?;
+    let (again, rest) = product(&rest, &Mono::from([(name.clone(), Rat::ONE)]))?;
+    Some((k.recip().times(more).times(again), rest))
+}
+
+/// A sum in the monomial whose inside becomes a name's definition once a factor of the monomial moves in:
+/// `inv * sum(d * r) = sum(d * xhat)` for `xhat = r * inv`. Gives the new sum, and the monomial without both.
+fn complete(names: &Names, mono: &Mono, definition: &Definition) -> Option<(Sum, Mono)> {
+    mono.iter().find_map(|(atom, e)| {
+        let Atom::Reduce(axes, s) = atom else { return None };
+        let (inside, c) = s.lone_term()?;
+        let missing: Mono = definition
+            .1
+            .iter()
+            .filter(|(a, e)| !holds(inside, a, **e))
+            .map(|(a, e)| (a.clone(), *e))
+            .collect();
+        let movable = |a: &Atom| {
+            let own = pad(&a.core(), s.shape.len());
+            axes.iter().all(|axis| own[own.len() - 1 - axis].is_one())
+        };
+        let found = e.is_one()
+            && missing.len() < definition.1.len()
+            && missing.iter().all(|(a, e)| holds(mono, a, *e) && movable(a));
+        if !found {
+            return None;
+        }
+        let mut taken = missing.clone();
+        taken.insert(atom.clone(), Rat::ONE);
+        let (one, rest) = without(mono, &taken)?;
+        let (more, whole) = product(inside, &missing)?;
+        let (k, whole) = put_name(&whole, definition)?;
+        let terms = BTreeMap::from([(whole, c.times(one).times(more).times(k))]);
+        Some((names.reduce(&Sum { shape: s.shape.clone(), terms }, axes), rest))
+    })
 }
 
 /// `a*b + a*c = a*(b + c)`: over all terms, or over those that share the factor that pays most.
