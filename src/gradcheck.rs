@@ -223,10 +223,15 @@ impl Check<'_> {
         // The loss at a step along the line, and whether every decision is still the same there.
         let loss = |step: f64| -> Result<(f64, bool), EvalError> {
             let mut there = line.moved(shift + step, bindings);
-            let same = self.decide(&there)? == middle;
-            there.nodes.extend(frozen.iter().cloned());
-            let loss = interp::eval(self.graph, &[self.loss], &there)?;
-            Ok((loss[0].first().copied().unwrap_or(f64::NAN), same))
+            let (same, loss) = if frozen.is_empty() {
+                let (decisions, loss) = self.decide_and_lose(&there)?;
+                (decisions == middle, loss)
+            } else {
+                let same = self.decide(&there)? == middle;
+                there.nodes.extend(frozen.iter().cloned());
+                (same, interp::eval(self.graph, &[self.loss], &there)?.swap_remove(0))
+            };
+            Ok((loss.first().copied().unwrap_or(f64::NAN), same))
         };
         let (up, down) = (loss(h)?, loss(-h)?);
         let mut measured = (up.0 - down.0) / (2.0 * h);
@@ -250,7 +255,15 @@ impl Check<'_> {
     /// The decisions at a point, as bits.
     fn decide(&self, at: &Bindings) -> Result<Vec<u64>, EvalError> {
         let values = interp::eval(self.graph, &self.decisions, at)?;
-        Ok(values.iter().flat_map(|v| v.iter().map(|x| x.to_bits())).collect())
+        Ok(bits(&values))
+    }
+
+    /// The decisions and the loss, computed together.
+    fn decide_and_lose(&self, at: &Bindings) -> Result<(Vec<u64>, ArrayD<f64>), EvalError> {
+        let roots: Vec<NodeId> = self.decisions.iter().copied().chain([self.loss]).collect();
+        let mut values = interp::eval(self.graph, &roots, at)?;
+        let loss = values.pop().expect("the loss is the last root");
+        Ok((bits(&values), loss))
     }
 
     /// The values that `stop_gradient` declares constant: a difference must not see them move.
@@ -266,6 +279,10 @@ impl Check<'_> {
         }
         Ok(stops.iter().copied().zip(interp::eval(self.graph, &stops, at)?).collect())
     }
+}
+
+fn bits(values: &[ArrayD<f64>]) -> Vec<u64> {
+    values.iter().flat_map(|v| v.iter().map(|x| x.to_bits())).collect()
 }
 
 /// A line through the value of a leaf.
@@ -308,4 +325,101 @@ fn decisions(graph: &Graph, loss: NodeId, gradients: &[NodeId]) -> Vec<NodeId> {
             !node.ty.dtype.is_float() || (staircase && !passes)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::graph::Type;
+    use crate::ops::build::{self, Keep};
+    use crate::scalar::DType;
+    use ndarray::IxDyn;
+
+    fn line(b: &mut Builder, n: i64) -> NodeId {
+        build::variable(b, "x", Type::new(DType::F64, vec![n.into()]))
+    }
+
+    fn bound(x: NodeId, values: &[f64]) -> Bindings {
+        let array = ArrayD::from_shape_vec(IxDyn(&[values.len()]), values.to_vec()).unwrap();
+        Bindings { nodes: [(x, array)].into(), ..Bindings::default() }
+    }
+
+    fn check(b: &Builder, loss: NodeId, x: NodeId, values: &[f64]) -> Report {
+        let settings = Settings::default();
+        gradcheck(&b.graph, loss, &[x], &bound(x, values), &settings).unwrap().remove(0)
+    }
+
+    #[test]
+    fn a_point_at_a_kink_is_moved_and_then_judged() {
+        let mut b = Builder::default();
+        let x = line(&mut b, 3);
+        let abs = build::abs(&mut b, x);
+        let loss = build::sum(&mut b, abs, &[0], Keep::No);
+        let report = check(&b, loss, x, &[1.0, 0.0, -1e-6]);
+        assert!(report.passed, "{report:?}");
+        assert_eq!((report.entries, report.kinks), (3, 0));
+        assert!(report.moved >= 2, "{report:?}");
+    }
+
+    #[test]
+    fn a_kink_everywhere_is_reported_and_not_judged() {
+        let mut b = Builder::default();
+        let x = line(&mut b, 1);
+        let zero = build::sub(&mut b, x, x);
+        let far = build::like(&mut b, x, 1e7);
+        let fast = build::mul(&mut b, x, far);
+        let stairs = build::floor(&mut b, fast);
+        let sum = build::add(&mut b, zero, stairs);
+        let loss = build::sum(&mut b, sum, &[0], Keep::No);
+        let report = check(&b, loss, x, &[0.3]);
+        assert_eq!((report.entries, report.kinks), (0, 5), "{report:?}");
+    }
+
+    #[test]
+    fn constants_by_declaration_do_not_move() {
+        let mut b = Builder::default();
+        let x = line(&mut b, 2);
+        let stopped = build::stop_gradient(&mut b, x);
+        let product = build::mul(&mut b, x, stopped);
+        let loss = build::sum(&mut b, product, &[0], Keep::No);
+        assert!(check(&b, loss, x, &[1.5, -2.0]).passed);
+    }
+
+    /// `fn f(x) = exp(x) derivative x: d`: right with d = exp(x), wrong with d = x.
+    #[test]
+    fn a_stated_derivative_is_tested() {
+        for right in [true, false] {
+            let mut b = Builder::default();
+            let x = line(&mut b, 2);
+            let hidden = build::opaque(&mut b, x);
+            let value = build::exp(&mut b, hidden);
+            let d = if right { build::exp(&mut b, x) } else { x };
+            let y = build::stated(&mut b, value, x, d);
+            let loss = build::sum(&mut b, y, &[0], Keep::No);
+            assert_eq!(check(&b, loss, x, &[0.5, -1.0]).passed, right);
+        }
+    }
+
+    #[test]
+    fn a_gradient_that_is_nan_fails() {
+        let mut b = Builder::default();
+        let x = line(&mut b, 1);
+        let nan = build::like(&mut b, x, f64::NAN);
+        let loss = build::sum(&mut b, x, &[0], Keep::No);
+        let settings = Settings::default();
+        let report = compare(&b.graph, loss, &[x], &[nan], &bound(x, &[1.0]), &settings).unwrap().remove(0);
+        assert!(!report.passed && report.kinks == 0, "{report:?}");
+    }
+
+    #[test]
+    fn a_large_variable_is_sampled_by_the_seed() {
+        let mut b = Builder::default();
+        let x = line(&mut b, 200);
+        let exp = build::exp(&mut b, x);
+        let loss = build::mean(&mut b, exp, &[0], Keep::No);
+        let values: Vec<f64> = (0..200).map(|i| f64::from(i) / 100.0 - 1.0).collect();
+        let report = check(&b, loss, x, &values);
+        assert!(report.passed);
+        assert_eq!((report.entries, report.directions), (64, 4));
+    }
 }

@@ -242,3 +242,68 @@ fn concrete(shape: &[Dim], sizes: &Sizes) -> Result<Vec<usize>, EvalErrorKind> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::build::Builder;
+    use crate::ir::graph::Type;
+    use crate::ops::build;
+
+    fn scalar(x: f64) -> ArrayD<f64> {
+        ArrayD::from_elem(IxDyn(&[]), x)
+    }
+
+    /// `a <- b` and `b <- a` swap: both read what was there before.
+    #[test]
+    fn updates_see_the_values_before_any_update() {
+        let mut b = Builder::default();
+        let x = build::variable(&mut b, "a", Type::scalar(DType::F64));
+        let y = build::variable(&mut b, "b", Type::scalar(DType::F64));
+        let f = Function {
+            graph: b.graph,
+            results: vec![("a".into(), x)],
+            updates: vec![(x, y), (y, x)],
+            guard: Some(y),
+            ..Function::default()
+        };
+        let mut bindings =
+            Bindings { nodes: [(x, scalar(1.0)), (y, scalar(2.0))].into(), ..Bindings::default() };
+        let first = step(&f, &mut bindings).unwrap();
+        assert_eq!((first.results[0].clone(), first.guard), (scalar(1.0), Some(2.0)));
+        assert_eq!(bindings.nodes[&x], scalar(2.0));
+        assert_eq!(bindings.nodes[&y], scalar(1.0));
+    }
+
+    #[test]
+    fn leaves_are_bound_by_node_before_name_and_counters_by_number() {
+        let mut b = Builder::default();
+        let x = build::variable(&mut b, "a", Type::scalar(DType::F64));
+        let step = build::step(&mut b);
+        let epoch = build::epoch(&mut b);
+        let mut bindings = Bindings { step: 7, epoch: 2, ..Bindings::default() };
+        let unbound = eval(&b.graph, &[x], &bindings).unwrap_err();
+        assert_eq!(unbound.kind, EvalErrorKind::Unbound);
+        bindings.names.insert("a".into(), scalar(3.0));
+        assert_eq!(
+            eval(&b.graph, &[x, step, epoch], &bindings).unwrap(),
+            [scalar(3.0), scalar(7.0), scalar(2.0)]
+        );
+        bindings.nodes.insert(x, scalar(4.0));
+        assert_eq!(eval(&b.graph, &[x], &bindings).unwrap(), [scalar(4.0)]);
+        bindings.nodes.insert(x, ArrayD::zeros(IxDyn(&[2])));
+        let shape = eval(&b.graph, &[x], &bindings).unwrap_err();
+        assert_eq!(shape.to_string(), "`variable` of `a`: a value of shape [2] was given, the type says []");
+    }
+
+    /// A bound node hides what it would be computed from, which need not have a value then.
+    #[test]
+    fn a_bound_node_is_not_computed() {
+        let mut b = Builder::default();
+        let x = build::variable(&mut b, "a", Type::scalar(DType::F64));
+        let e = build::exp(&mut b, x);
+        let n = build::neg(&mut b, e);
+        let bindings = Bindings { nodes: [(e, scalar(5.0))].into(), ..Bindings::default() };
+        assert_eq!(eval(&b.graph, &[n], &bindings).unwrap(), [scalar(-5.0)]);
+    }
+}

@@ -14,6 +14,8 @@ pub mod lower;
 pub mod ops;
 pub mod opt;
 pub mod prelude;
+#[doc(hidden)]
+pub mod random_graph;
 pub mod rng;
 pub mod runtime;
 pub mod scalar;

@@ -48,3 +48,63 @@ fn expand_once(graph: &Graph) -> (Graph, Vec<NodeId>) {
     }
     (b.graph, moved)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::graph::{Attr, Attrs, Type};
+    use crate::ir::op::{Class, OpDef, Vjp};
+    use crate::scalar::DType;
+
+    const BASE: OpDef = OpDef {
+        name: "leaf",
+        symbol: None,
+        doc: "",
+        class: Class::Leaf,
+        arity: 0,
+        params: &[],
+        infer: |_| Ok(Type::scalar(DType::F32)),
+        vjp: Vjp::Never("a toy"),
+        why: &[],
+        eval: |c| Ok(c.operands[0].clone()),
+        kernel: Kernel::Map(|_, x, _| x[0]),
+        samples: || Vec::new(),
+    };
+    static LEAF: OpDef = BASE;
+    static SAME: OpDef = OpDef { name: "same", kernel: Kernel::Expand(|_, x, _| x[0]), ..BASE };
+    static TWICE: OpDef = OpDef {
+        name: "twice",
+        kernel: Kernel::Expand(|b, x, attrs| {
+            let inner = b.emit(&SAME, &[x[0]], Attrs::none());
+            b.emit(&MAP, &[inner, x[0]], attrs.clone())
+        }),
+        ..BASE
+    };
+    static MAP: OpDef = OpDef { name: "map", ..BASE };
+
+    #[test]
+    fn nested_expansions_go_and_what_points_at_them_follows() {
+        let mut b = Builder::default();
+        let x = b.emit(&LEAF, &[], Attrs::none());
+        let t = b.emit(&TWICE, &[x], Attrs::none().with("axis", Attr::Int(3)));
+        b.graph.node_mut(t).name = Some("t".into());
+        let s = b.emit(&SAME, &[t], Attrs::none());
+        b.graph.node_mut(s).name = Some("s".into());
+        let f = Function {
+            graph: b.graph,
+            results: vec![("out".into(), s), ("t".into(), t)],
+            updates: vec![(x, s)],
+            guard: Some(t),
+            ..Function::default()
+        };
+        let f = expand(f);
+        let names: Vec<&str> = f.graph.nodes.iter().map(|n| n.op.name).collect();
+        assert_eq!(names, ["leaf", "map"]);
+        let map = NodeId(1);
+        assert_eq!(f.graph.node(map).operands, [NodeId(0), NodeId(0)]);
+        assert_eq!(f.graph.node(map).attrs.int("axis"), Some(3));
+        assert_eq!(f.graph.node(map).name.as_deref(), Some("t"), "the first name stays");
+        assert_eq!(f.results.iter().map(|r| r.1).collect::<Vec<_>>(), [map, map]);
+        assert_eq!((f.updates[0], f.guard), ((NodeId(0), map), Some(map)));
+    }
+}

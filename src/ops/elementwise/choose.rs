@@ -122,8 +122,17 @@ pub static CLIP: OpDef = OpDef {
                     let below = build::le(b, x, hi);
                     build::logical_and(b, above, below)
                 }
-                1 => build::lt(b, x, lo),
-                _ => build::gt(b, x, hi),
+                // Where the bounds are the wrong way round the upper one is the result.
+                1 => {
+                    let below = build::lt(b, x, lo);
+                    let ordered = build::le(b, lo, hi);
+                    build::logical_and(b, below, ordered)
+                }
+                _ => {
+                    let above = build::gt(b, x, hi);
+                    let crossed = build::gt(b, lo, hi);
+                    build::logical_or(b, above, crossed)
+                }
             };
             vjp::branch(b, c, mask)
         })

@@ -147,6 +147,9 @@ pub fn clips() -> Vec<Sample> {
         s.operands.extend([lo, hi]);
         s.dtypes.extend([dtype; 2]);
     }
+    // The bounds the wrong way round.
+    let (x, lo, hi) = (line(&[0.0, 2.0, -2.0]), line(&[1.0, 1.0, 1.0]), line(&[-1.0, -1.0, -1.0]));
+    out.push(sample(vec![x, lo, hi], vec![DType::F64; 3], Attrs::none()));
     out
 }
 
