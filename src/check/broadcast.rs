@@ -166,14 +166,13 @@ impl Cx<'_> {
         let low_text = spans.get(low).map(|s| self.operand_text(*s)).unwrap_or_default();
         d.fix = match clash {
             Clash::Rank if hs.len() == ls.len() + 1 => insertion(&ls, &hs).map(|index| {
-                let declare = match self.type_spans.get(&nodes[low]) {
-                    Some(at)
-                        if self.text(*at).starts_with(['f', 'i', 'b', '[']) && hs.len() == ls.len() + 1 =>
-                    {
-                        let dtype = self.b.ty(nodes[low]).dtype;
-                        format!(", or declare `{low_text}: {dtype}{}`", ShapeText(&hs))
+                let leaf = self.b.graph.node(nodes[low]);
+                let declare = match self.type_spans.contains_key(&nodes[low]) {
+                    true => {
+                        let ty = crate::ir::graph::Type::new(leaf.ty.dtype, hs.clone());
+                        format!(", or declare `{} {low_text}: {ty}`", leaf.op.name)
                     }
-                    _ => String::new(),
+                    false => String::new(),
                 };
                 format!("write `{low_text}{index}`{declare}")
             }),

@@ -50,7 +50,7 @@ fn the_commonest_silent_bug_is_told_with_both_shapes_and_a_fix() {
             "NN0107 the shapes of `-` do not fit [79..85] <f32[batch, 1] - f32[batch]>",
             "at 45..55 `y_` has no second dimension",
             "this would pair every prediction with every answer: [batch, batch]",
-            "fix: write `y_[:, None]`, or declare `y_: f32[batch, 1]`",
+            "fix: write `y_[:, None]`, or declare `placeholder y_: f32[batch, 1]`",
         ],
     );
 }
@@ -246,5 +246,47 @@ fn nothing_panics_on_odd_programs() {
         "placeholder x: f32[n, 0]\ny = mean(x, axis=1)\nz = max(x, axis=1)\nw = argmax(x, axis=1)\n",
     ] {
         let _ = told(text);
+    }
+}
+
+/// Tokens of good programs, dropped, doubled and exchanged: whatever comes out is told, nothing panics.
+#[test]
+fn mutants_do_not_panic() {
+    let whole = "const K = 3\nrng r = numpy(1)\ndataset d {\n  x: f32[n, 2] = r.uniform([32, 2])\n  k: i64[n] = r.integers(0, K, [32])\n\
+  split fit = first(0.5)\n  split test = rest()\n}\nplaceholder x: f32[batch, 2]\nplaceholder k: i64[batch]\n\
+variable w: f32[2, K] = glorot_uniform(seed=1)\nvariable b: f32[K] = zeros()\nfn act(z, a=0.5) {\n  p = where(z > 0, z, a * z)\n  return p\n}\n\
+fn sp(z) = log1p(exp(z)) derivative z: sigmoid(z)\nlogits = act(x @ w + b) + sp(b)\nt: f32[2, _] = x[0:4, :].T\n\
+loss l = cross_entropy(logits, k) + 0.1 * sum(grad(sum(w * w), w) ** 2)\nmetric m = accuracy(logits, k)\n\
+optimizer own(lr, beta=0.9) for v, g {\n  state s = zeros_like(v)\n  s <- beta * s + g\n  v <- v - lr * s\n}\n\
+train l on d.fit {\n  optimizer = own(lr=cosine(from=0.1, to=0.01, over=9), clip_norm=1)\n  batch = 8\n  epochs = 2\n  ema = 0.9\n  every 2 steps print \"{l:.3f} {step}\" on d.fit\n  at end eval m on d.test\n}\n\
+print w.ema, logits with x = [[1, 2]]\ncheck all(isfinite(w)), \"w {w}\"\n";
+    assert_eq!(told(whole), "");
+    let mut tokens: Vec<&str> = Vec::new();
+    let mut rest = whole;
+    while let Some(c) = rest.chars().next() {
+        let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let (token, tail) = rest.split_at(word.max(c.len_utf8()));
+        tokens.push(token);
+        rest = tail;
+    }
+    let mut state = 7u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % below
+    };
+    for _ in 0..300 {
+        let mut mutant = tokens.clone();
+        for _ in 0..1 + random(3) {
+            let (at, other) = (random(mutant.len()), random(mutant.len()));
+            match random(4) {
+                0 => drop(mutant.remove(at)),
+                1 => mutant.insert(at, tokens[other % tokens.len()]),
+                2 => mutant.swap(at, other),
+                _ => mutant[at] = tokens[other % tokens.len()],
+            }
+        }
+        let text = mutant.concat();
+        let done = std::panic::catch_unwind(|| told(&text).len());
+        assert!(done.is_ok(), "{text}");
     }
 }
