@@ -330,9 +330,8 @@ impl Growing {
         let fits: Vec<NodeId> =
             matrices.into_iter().filter(|y| self.b.ty(*y).shape.contains(&inner)).collect();
         if fits.is_empty() || self.one_in(3) {
-            if inner.as_const().is_none() {
-                return None;
-            }
+            // A variable's size does not depend on the data's.
+            inner.as_const()?;
             // Leaves must come after what is there already has its value.
             if !self.evaluate() {
                 return None;
