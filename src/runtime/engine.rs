@@ -12,9 +12,10 @@ use crate::diag::{Diagnostic, InternalError};
 use crate::ir::dim::Sizes;
 use crate::ir::graph::Function;
 use crate::loops::memory::{self, Batches, Enter, Interpreted, Memory, Outcome, Region};
-use crate::loops::types::{Body, Extent, Program, Stop, Work};
+use crate::loops::types::{Program, Stop};
 use crate::lower::{self, Fusion, Target};
 use crate::opt::{self, Arithmetic, Checks, Pass};
+use crate::runtime::cost::{compile_work, work};
 use crate::runtime::error::RunError;
 use crate::runtime::limits::{self, Budget};
 use crate::runtime::reference::Reference;
@@ -104,28 +105,47 @@ pub struct Engine<'a> {
     settings: Settings,
     passes: Vec<&'static Pass>,
     record: &'a mut Recorder<'a>,
+    /// Everything that the recorder was told so far.
+    told: Duration,
+}
+
+/// See [`Engine::clock`].
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+    told: Duration,
 }
 
 impl<'a> Engine<'a> {
     pub fn new(settings: Settings, record: &'a mut Recorder<'a>) -> Engine<'a> {
         let passes = opt::select(settings.opt, settings.arithmetic, &[]);
-        Engine { settings, passes, record }
+        Engine { settings, passes, record, told: Duration::ZERO }
     }
 
     pub fn backend(&self) -> Backend {
         self.settings.backend
     }
 
-    /// Tells the recorder what took how long.
-    pub fn record(&mut self, stage: Stage, duration: Duration) {
-        (self.record)(stage, duration);
+    /// Starts a clock for something that may hold other stages.
+    pub fn clock(&self) -> Clock {
+        Clock { start: Instant::now(), told: self.told }
+    }
+
+    /// Tells the recorder what passed since the clock was started, without the stages within; returns all
+    /// that passed.
+    pub fn record(&mut self, stage: Stage, clock: Clock) -> Duration {
+        let all = clock.start.elapsed();
+        let own = all.saturating_sub(self.told - clock.told);
+        self.told += own;
+        (self.record)(stage, own);
+        all
     }
 
     /// Runs `body` and tells the recorder how long it took.
     pub fn timed<T>(&mut self, stage: Stage, body: impl FnOnce(&mut Self) -> T) -> T {
-        let start = Instant::now();
+        let clock = self.clock();
         let out = body(self);
-        (self.record)(stage, start.elapsed());
+        self.record(stage, clock);
         out
     }
 
@@ -242,9 +262,17 @@ impl Loaded {
     }
 
     /// Announces `steps` steps of `rows` rows that later calls will bring: it decides whether to compile.
-    pub fn expect(&mut self, rows: i64, steps: u64) {
+    pub fn expect(&mut self, rows: i64, steps: i64) {
         if let Loaded::Compiled(c) = self {
-            c.work = c.work.saturating_add(work(&c.program, rows).saturating_mul(steps));
+            c.announce(rows, steps);
+        }
+    }
+
+    /// Decides whether to make machine code before these batches, as a run would.
+    pub fn ready(&mut self, engine: &mut Engine<'_>, batches: &Batches) -> Result<(), RunError> {
+        match self {
+            Loaded::Compiled(c) => c.ready(engine, batches),
+            Loaded::Reference(_) => Ok(()),
         }
     }
 
@@ -303,12 +331,9 @@ impl Compiled {
     ) -> Result<Ended, RunError> {
         let scratch = self.program.scratch.at(batches.rows);
         store.reserve_scratch(usize::try_from(scratch).unwrap_or(usize::MAX), budget)?;
-        if engine.settings.backend == Backend::Jit && self.code.is_none() {
-            let steps = batches.steps.max(0) as u64;
-            self.work = self.work.saturating_add(work(&self.program, batches.rows).saturating_mul(steps));
-            if self.work > compile_work(&self.program) {
-                self.compile(engine)?;
-            }
+        self.ready(engine, batches)?;
+        if self.code.is_none() {
+            self.announce(batches.rows, batches.steps);
         }
         let code: &dyn Enter = match &self.code {
             Some(code) => code,
@@ -320,6 +345,23 @@ impl Compiled {
         let faulty = matches!(outcome.stop, Stop::Index | Stop::DivisionByZero);
         let fault = faulty.then(|| self.fault(&outcome, batches));
         Ok(Ended { completed: outcome.completed, stop: outcome.stop, fault })
+    }
+
+    fn announce(&mut self, rows: i64, steps: i64) {
+        let each = work(&self.program, rows);
+        self.work = self.work.saturating_add(each.saturating_mul(steps.max(0) as u64));
+    }
+
+    /// Makes machine code if the work so far and that of these batches cost more than compiling.
+    fn ready(&mut self, engine: &mut Engine<'_>, batches: &Batches) -> Result<(), RunError> {
+        if engine.settings.backend != Backend::Jit || self.code.is_some() {
+            return Ok(());
+        }
+        let now = work(&self.program, batches.rows).saturating_mul(batches.steps.max(0) as u64);
+        if self.work.saturating_add(now) > compile_work(&self.program) {
+            self.compile(engine)?;
+        }
+        Ok(())
     }
 
     fn compile(&mut self, engine: &mut Engine<'_>) -> Result<(), RunError> {
@@ -347,34 +389,4 @@ impl Compiled {
 fn memory_of<'m>(store: &'m mut Store, columns: &'m [&'m Region], constants: &'m Region) -> Memory<'m> {
     let (persistent, scratch) = store.regions();
     Memory { persistent, scratch, columns, constants }
-}
-
-/// Instructions that the loop interpreter executes in one step.
-pub fn work(program: &Program, rows: i64) -> u64 {
-    let count = |extents: &[Extent]| -> u64 {
-        extents.iter().map(|e| e.at(rows).max(0) as u64).fold(1, u64::saturating_mul)
-    };
-    let size = |body: &Body| body.insts.len() as u64 + 2;
-    let kernel = |k: &crate::loops::types::Kernel| {
-        let each = match &k.work {
-            Work::Map { body, .. } => size(body),
-            Work::Reduce { over, body, .. } => count(over).saturating_mul(size(body)),
-            Work::ArgReduce { over, body, .. } => {
-                count(std::slice::from_ref(over)).saturating_mul(size(body))
-            }
-            Work::Contract { k, .. } => count(std::slice::from_ref(k)).saturating_mul(4),
-        };
-        count(&k.space).saturating_mul(each)
-    };
-    program.kernels.iter().map(kernel).fold(0, u64::saturating_add)
-}
-
-/// About how many interpreted instructions take as long as compiling the program.
-fn compile_work(program: &Program) -> u64 {
-    let body = |w: &Work| match w {
-        Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => body.insts.len(),
-        Work::Contract { .. } => 10,
-    };
-    let insts: usize = program.kernels.iter().map(|k| body(&k.work) + 10).sum();
-    5_000 + 200 * insts as u64
 }

@@ -6,6 +6,7 @@
 
 pub mod batches;
 pub mod bench;
+pub mod cost;
 pub mod csv;
 pub mod data;
 pub mod engine;

@@ -27,7 +27,7 @@ impl Session<'_> {
     /// Reads the datasets and gives the variables their start values.
     pub fn prepare(&mut self) -> Result<(), RunError> {
         let program = self.program;
-        let start = std::time::Instant::now();
+        let clock = self.engine.clock();
         check_stand_ins(program, &self.options.data)?;
         let types = program.variables.iter().map(|v| (&v.name, program.graph.ty(v.node)));
         self.store.reserve(types, &Sizes::new(), &mut self.budget)?;
@@ -44,7 +44,7 @@ impl Session<'_> {
             }
         }
         self.tables.clear();
-        self.engine.record(Stage::Data, start.elapsed());
+        self.engine.record(Stage::Data, clock);
         Ok(())
     }
 

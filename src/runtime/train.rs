@@ -24,7 +24,7 @@ use crate::runtime::session::{Moment, Session, nodes_of};
 use crate::scalar::Literal;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Native calls return about this often, so that progress is shown and signals are heard.
 const CALL: Duration = Duration::from_millis(40);
@@ -246,10 +246,10 @@ impl Session<'_> {
         let Some(program) = slot else {
             return Err(RunError::bug("session", "a training without its program"));
         };
-        let start = Instant::now();
+        program.ready(&mut self.engine, &batches)?;
+        let clock = self.engine.clock();
         let outcome = program.run(&mut self.engine, &mut self.store, &columns, &batches, &mut self.budget)?;
-        let took = start.elapsed();
-        self.engine.record(Stage::Train, took);
+        let took = self.engine.record(Stage::Train, clock);
         if batches.steps == t.stride {
             t.stride = next_stride(t.stride, took);
         }
@@ -335,7 +335,7 @@ impl Session<'_> {
         };
         let mut loaded = self.engine.load(request, &self.store, &self.budget)?;
         if !full {
-            loaded.expect(batch, t.calendar.total_steps as u64);
+            loaded.expect(batch, t.calendar.total_steps);
         }
         *(if full { &mut t.full } else { &mut t.fast }) = Some(loaded);
         Ok(())
@@ -410,6 +410,7 @@ impl Training<'_> {
     /// Counts from the first step again; values stay as they are.
     pub(super) fn rewind(&mut self) {
         self.step = 0;
+        self.epoch = None;
     }
 
     /// The program of a full batch, once it has run.

@@ -18,7 +18,6 @@ pub static CODES: &[Code] = &[
     &SPLIT_TOO_LARGE,
     &NO_ROWS,
     &UNKNOWN_DATA,
-    &NO_VALUE_YET,
 ];
 
 pub static UNREADABLE: CodeInfo = CodeInfo {
@@ -107,15 +106,15 @@ pub static TOO_LARGE: CodeInfo = CodeInfo {
     title: "too large",
     explanation: "A tensor, or everything that the run would hold at once, exceeds a limit. It is refused \
 before anything is allocated. Is a dimension larger than you meant?",
-    failing: "variable w: f32[100000, 100000] = zeros()\nprint w\n",
-    mended: "variable w: f32[100, 100] = zeros()\nprint w\n",
+    failing: "variable w: f32[40000, 40000] = zeros()\nprint w\n",
+    mended: "variable w: f32[40, 40] = zeros()\nprint w\n",
 };
 
 pub static ROW_COUNTS: CodeInfo = CodeInfo {
     code: "NN0211",
     title: "columns with different row counts",
     explanation: "The columns of a dataset describe the same rows, so they must have equally many.",
-    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([3])\n  y: f32[n] = csv(\"points.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
+    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([4])\n  y: f32[n] = csv(\"points.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
     mended: "rng r = numpy(1)\ndataset d {\n  y: f32[n] = csv(\"points.csv\", columns=0)\n  x: f32[n] = y + 1\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
 };
 
@@ -142,9 +141,9 @@ pub static NO_ROWS: CodeInfo = CodeInfo {
     title: "nothing to train on",
     explanation: "The training would make no step: its data has no rows, or fewer than one batch where only \
 full batches are used.",
-    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([3])\n}\nplaceholder x: f32[batch]\nvariable w: f32 = zeros()\n\
+    failing: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nvariable w: f32 = zeros()\n\
 loss l = mean((x - w) ** 2)\ntrain l on d {\n  optimizer = sgd(lr=0.1)\n  batch = 4\n  epochs = 1\n  remainder = drop\n}\n",
-    mended: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([3])\n}\nplaceholder x: f32[batch]\nvariable w: f32 = zeros()\n\
+    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nvariable w: f32 = zeros()\n\
 loss l = mean((x - w) ** 2)\ntrain l on d {\n  optimizer = sgd(lr=0.1)\n  batch = 3\n  epochs = 1\n  remainder = drop\n}\n",
 };
 
@@ -155,15 +154,4 @@ pub static UNKNOWN_DATA: CodeInfo = CodeInfo {
 dataset, or it reads no file.",
     failing: "",
     mended: "",
-};
-
-pub static NO_VALUE_YET: CodeInfo = CodeInfo {
-    code: "NN0216",
-    title: "a value that no training has made yet",
-    explanation: "Moving averages and optimizer states begin with a `train`. Directives run in the order of the \
-file, so one that reads such a value stands below the training.",
-    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([3])\n}\nplaceholder x: f32[batch]\nvariable w: f32 = zeros()\n\
-loss l = mean((x - w) ** 2)\nprint \"{w.ema}\"\ntrain l on d {\n  optimizer = sgd(lr=0.1)\n  steps = 4\n  ema = 0.9\n}\n",
-    mended: "rng r = numpy(1)\ndataset d {\n  x: f32[n] = r.uniform([3])\n}\nplaceholder x: f32[batch]\nvariable w: f32 = zeros()\n\
-loss l = mean((x - w) ** 2)\ntrain l on d {\n  optimizer = sgd(lr=0.1)\n  steps = 4\n  ema = 0.9\n}\nprint \"{w.ema}\"\n",
 };
