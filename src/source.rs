@@ -79,6 +79,12 @@ impl Sources {
         &self.file(span.file).text[span.start as usize..span.end as usize]
     }
 
+    /// The whole line on which a span starts.
+    pub fn line_of(&self, span: Span) -> &str {
+        let file = self.file(span.file);
+        file.line(file.line_column(span.start).0)
+    }
+
     /// `name:line` of a span, as listings and derivations show it.
     pub fn place(&self, span: Span) -> String {
         let file = self.file(span.file);

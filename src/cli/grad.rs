@@ -65,7 +65,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         Format::Nn => shell.out(&explain::code::print(&derivation)),
         Format::Text => {
             let statement =
-                loaded.sources.text(measure.span).lines().next().unwrap_or_default().trim().to_string();
+                loaded.sources.line_of(measure.span).trim().to_string();
             let heading = Heading { statement, place: loaded.sources.place(measure.span) };
             shell.out(&explain::text::print(&derivation, Some(&heading)));
         }
