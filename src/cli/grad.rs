@@ -64,8 +64,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     match args.format {
         Format::Nn => shell.out(&explain::code::print(&derivation)),
         Format::Text => {
-            let statement =
-                loaded.sources.line_of(measure.span).trim().to_string();
+            let statement = loaded.sources.line_of(measure.span).trim().to_string();
             let heading = Heading { statement, place: loaded.sources.place(measure.span) };
             shell.out(&explain::text::print(&derivation, Some(&heading)));
         }

@@ -21,6 +21,7 @@ pub unsafe fn run(program: &Program, frame: &mut Frame) {
     frame.stop = Stop::Done as i64;
     let rows = program.rows.unwrap_or(frame.rows);
     let mut first_row = frame.first_row;
+    let mut scratch = Scratch::default();
     for i in 0..frame.steps {
         let step = frame.step + i;
         let mut machine = Machine { program, rows, step, slots: Vec::new() };
@@ -36,7 +37,7 @@ pub unsafe fn run(program: &Program, frame: &mut Frame) {
         machine.epoch(frame);
         for (k, kernel) in program.kernels.iter().enumerate() {
             // SAFETY: accesses of a verified program stay within its buffers.
-            if let Err(fault) = unsafe { machine.kernel(kernel) } {
+            if let Err(fault) = unsafe { machine.kernel(kernel, &mut scratch) } {
                 frame.stop = fault.stop as i64;
                 frame.fault_kernel = k as i64;
                 frame.fault_position = fault.position;
@@ -86,6 +87,15 @@ struct Fault {
     limit: i64,
 }
 
+/// Room that is used again from element to element: allocating it anew took most of the time.
+#[derive(Default)]
+struct Scratch {
+    values: Vec<Literal>,
+    at: Vec<i64>,
+    terms: Vec<Literal>,
+    pairs: Vec<(Literal, Literal)>,
+}
+
 struct Machine<'a> {
     program: &'a Program,
     rows: i64,
@@ -132,68 +142,75 @@ impl Machine<'_> {
         extents.iter().map(|e| e.at(self.rows)).collect()
     }
 
-    unsafe fn kernel(&self, kernel: &Kernel) -> Result<(), Fault> {
+    unsafe fn kernel(&self, kernel: &Kernel, scratch: &mut Scratch) -> Result<(), Fault> {
         let space = self.sizes(&kernel.space);
         for_each_index(&space, |flat, index| {
             // SAFETY: the caller's promise.
-            unsafe { self.element(kernel, index) }.map_err(|f| Fault { position: flat, ..f })
+            unsafe { self.element(kernel, index, scratch) }.map_err(|f| Fault { position: flat, ..f })
         })
     }
 
-    unsafe fn element(&self, kernel: &Kernel, index: &[i64]) -> Result<(), Fault> {
+    unsafe fn element(&self, kernel: &Kernel, index: &[i64], scratch: &mut Scratch) -> Result<(), Fault> {
         // SAFETY (all blocks below): the caller's promise.
         match &kernel.work {
             Work::Map { body, stores } => {
-                let values = unsafe { self.body(body, index) }?;
+                unsafe { self.body(body, index, &mut scratch.values) }?;
                 for s in stores {
-                    unsafe { self.store(&s.to, index, values[s.value.0 as usize]) };
+                    unsafe { self.store(&s.to, index, scratch.values[s.value.0 as usize]) };
                 }
             }
             Work::Reduce { over, body, value, combine, out, partials: _ } => {
-                let terms = unsafe { self.terms(over, body, *value, index) }?;
+                unsafe { self.terms(over, body, *value, index, scratch) }?;
                 let dtype = body.dtype(*value);
-                unsafe { self.store(out, index, fold(*combine, dtype, &terms)) };
+                unsafe { self.store(out, index, fold(*combine, dtype, &scratch.terms)) };
             }
             Work::ArgReduce { over, body, value, extreme, out } => {
-                let terms = unsafe { self.terms(std::slice::from_ref(over), body, *value, index) }?;
-                unsafe { self.store(out, index, Literal::I64(arg(*extreme, &terms))) };
+                unsafe { self.terms(std::slice::from_ref(over), body, *value, index, scratch) }?;
+                unsafe { self.store(out, index, Literal::I64(arg(*extreme, &scratch.terms))) };
             }
             Work::Contract { k, a, b, out } => {
-                let pairs: Vec<(Literal, Literal)> = (0..k.at(self.rows))
-                    .map(|i| {
-                        let mut at = index.to_vec();
-                        at.push(i);
-                        unsafe { (self.load(a, &at, 0), self.load(b, &at, 0)) }
-                    })
-                    .collect();
+                let Scratch { at, pairs, .. } = scratch;
+                at.clear();
+                at.extend_from_slice(index);
+                at.push(0);
+                pairs.clear();
+                for i in 0..k.at(self.rows) {
+                    at[index.len()] = i;
+                    pairs.push(unsafe { (self.load(a, at, 0), self.load(b, at, 0)) });
+                }
                 let dtype = self.program.buffer(out.buffer).dtype;
-                unsafe { self.store(out, index, contract(dtype, &pairs)) };
+                unsafe { self.store(out, index, contract(dtype, pairs)) };
             }
         }
         Ok(())
     }
 
-    /// The value of the body at each index of the folded axes, row-major.
+    /// The value of the body at each index of the folded axes, row-major, into `scratch.terms`.
     unsafe fn terms(
         &self,
         over: &[Extent],
         body: &Body,
         value: V,
         index: &[i64],
-    ) -> Result<Vec<Literal>, Fault> {
+        scratch: &mut Scratch,
+    ) -> Result<(), Fault> {
         let sizes = self.sizes(over);
-        let mut terms = Vec::new();
+        let Scratch { values, at, terms, .. } = scratch;
+        terms.clear();
         for_each_index(&sizes, |_, folded| {
-            let at: Vec<i64> = index.iter().chain(folded).copied().collect();
+            at.clear();
+            at.extend_from_slice(index);
+            at.extend_from_slice(folded);
             // SAFETY: the caller's promise.
-            terms.push(unsafe { self.body(body, &at) }?[value.0 as usize]);
+            unsafe { self.body(body, at, values) }?;
+            terms.push(values[value.0 as usize]);
             Ok(())
-        })?;
-        Ok(terms)
+        })
     }
 
-    unsafe fn body(&self, body: &Body, index: &[i64]) -> Result<Vec<Literal>, Fault> {
-        let mut values: Vec<Literal> = Vec::with_capacity(body.insts.len());
+    /// The values of a body at an index, into `values`.
+    unsafe fn body(&self, body: &Body, index: &[i64], values: &mut Vec<Literal>) -> Result<(), Fault> {
+        values.clear();
         for (inst, dtype) in body.insts.iter().zip(&body.dtypes) {
             let at = |v: &V| values[v.0 as usize];
             // SAFETY (both loads): the caller's promise.
@@ -232,7 +249,7 @@ impl Machine<'_> {
             };
             values.push(value);
         }
-        Ok(values)
+        Ok(())
     }
 }
 
@@ -391,24 +408,27 @@ fn int_identity(op: Combine) -> Literal {
 
 /// The order documented in `loops::types`.
 fn fold(op: Combine, dtype: DType, terms: &[Literal]) -> Literal {
-    let mut blocks: Vec<Literal> = terms
-        .chunks(SUM_BLOCK as usize)
-        .map(|block| {
-            let mut stripes: Vec<Literal> = Vec::with_capacity(STRIPES as usize);
-            for (i, x) in block.iter().enumerate() {
-                match stripes.get_mut(i % STRIPES as usize) {
-                    Some(s) => *s = combine(op, *s, *x),
-                    None => stripes.push(*x),
-                }
-            }
-            halve(op, &mut stripes, STRIPES as usize)
-        })
-        .collect();
-    if blocks.is_empty() {
-        return identity(op, dtype);
+    match terms.len() {
+        0 => identity(op, dtype),
+        n if n <= SUM_BLOCK as usize => fold_block(op, terms),
+        _ => {
+            let mut blocks: Vec<Literal> =
+                terms.chunks(SUM_BLOCK as usize).map(|block| fold_block(op, block)).collect();
+            let width = blocks.len().next_power_of_two();
+            halve(op, &mut blocks, width)
+        }
     }
-    let width = blocks.len().next_power_of_two();
-    halve(op, &mut blocks, width)
+}
+
+/// At least one element.
+fn fold_block(op: Combine, block: &[Literal]) -> Literal {
+    let mut stripes = [block[0]; STRIPES as usize];
+    for (i, x) in block.iter().enumerate() {
+        let s = &mut stripes[i % STRIPES as usize];
+        *s = if i < STRIPES as usize { *x } else { combine(op, *s, *x) };
+    }
+    let present = block.len().min(STRIPES as usize);
+    halve(op, &mut stripes[..present], STRIPES as usize)
 }
 
 /// Folds i and i + width/2, then i and i + width/4, … ; entries beyond the end are absent.
@@ -444,9 +464,11 @@ fn arg(extreme: Extreme, terms: &[Literal]) -> i64 {
 /// The order documented in `loops::types`.
 fn contract(dtype: DType, pairs: &[(Literal, Literal)]) -> Literal {
     if pairs.len() <= SMALL_K as usize {
-        let products: Vec<Literal> =
-            pairs.iter().map(|(a, b)| bin(Bin::Mul, *a, *b).expect("a product")).collect();
-        return fold(Combine::Sum, dtype, &products);
+        let mut products = [Literal::of(dtype, 0.0); SMALL_K as usize];
+        for (p, (a, b)) in products.iter_mut().zip(pairs) {
+            *p = bin(Bin::Mul, *a, *b).expect("a product");
+        }
+        return fold(Combine::Sum, dtype, &products[..pairs.len()]);
     }
     let mut total: Option<Literal> = None;
     for block in pairs.chunks(CONTRACT_BLOCK as usize) {
