@@ -215,7 +215,7 @@ impl<'a> Emit<'a> {
             let place = self.advance(place, Size::Const(i as i64), step, dtype.bytes());
             loaded.push(Val::single(self.load(element(dtype), place)));
         }
-        self.from_lanes(dtype, &loaded)
+        self.gather_lanes(dtype, &loaded)
     }
 
     /// One instruction at one index.
@@ -429,7 +429,7 @@ impl<'a> Emit<'a> {
             let at = self.advance(place, Size::Const(i as i64), stride, bytes);
             loaded.push(self.load_one(at, dtype));
         }
-        self.from_lanes(dtype, &loaded)
+        self.gather_lanes(dtype, &loaded)
     }
 
     /// Stores the first `lanes` elements `stride` apart.

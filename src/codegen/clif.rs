@@ -74,6 +74,9 @@ pub(super) struct Emit<'a> {
     taken: usize,
 }
 
+/// One round of a loop: given the index and the carried values, gives their next values.
+type Round<'f, 'a> = dyn FnMut(&mut Emit<'a>, Value, &[Value]) -> Vec<Value> + 'f;
+
 /// Two ways that meet again.
 pub(super) struct Branch {
     other: Block,
@@ -310,7 +313,7 @@ impl<'a> Emit<'a> {
         &mut self,
         (from, to, by): (Size, Size, i64),
         start: &[Value],
-        body: &mut dyn FnMut(&mut Emit<'a>, Value, &[Value]) -> Vec<Value>,
+        body: &mut Round<'_, 'a>,
     ) -> Vec<Value> {
         let (header, inside, after) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
         let index = self.b.append_block_param(header, types::I64);
@@ -322,11 +325,12 @@ impl<'a> Emit<'a> {
         let first = self.value(from);
         self.jump(header, first, start);
         self.b.switch_to_block(header);
-        let more = match to {
-            Size::Const(n) => self.b.ins().icmp_imm_s(IntCC::SignedLessThan, index, n),
-            Size::Var(v) => self.b.ins().icmp(IntCC::SignedLessThan, index, v),
+        // The way on is named first: the back end then puts the body behind the header.
+        let done = match to {
+            Size::Const(n) => self.b.ins().icmp_imm_s(IntCC::SignedGreaterThanOrEqual, index, n),
+            Size::Var(v) => self.b.ins().icmp(IntCC::SignedGreaterThanOrEqual, index, v),
         };
-        self.b.ins().brif(more, inside, &[], after, &[]);
+        self.b.ins().brif(done, after, &[], inside, &[]);
         self.b.switch_to_block(inside);
         let next = body(self, index, &carried);
         let i = self.b.ins().iadd_imm_s(index, by);

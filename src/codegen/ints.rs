@@ -71,7 +71,7 @@ impl Emit<'_> {
                 let (xs, ys) = (self.lanes_of(dtype, x), self.lanes_of(dtype, y));
                 let lanes: [Val; 4] =
                     std::array::from_fn(|i| self.int_bin(op, dtype, Width::One, xs[i], ys[i]));
-                self.from_lanes(dtype, &lanes)
+                self.gather_lanes(dtype, &lanes)
             }
         }
     }
@@ -222,7 +222,7 @@ impl Emit<'_> {
             _ => {
                 let lanes = self.lanes_of(from, x);
                 let lanes = lanes.map(|v| Val::single(self.convert_one(from, to, v.only())));
-                self.from_lanes(to, &lanes)
+                self.gather_lanes(to, &lanes)
             }
         }
     }

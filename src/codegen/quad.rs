@@ -119,7 +119,7 @@ impl Emit<'_> {
     }
 
     /// Up to four elements of one lane as one value; missing lanes repeat the first.
-    pub fn from_lanes(&mut self, dtype: DType, ones: &[Val]) -> Val {
+    pub fn gather_lanes(&mut self, dtype: DType, ones: &[Val]) -> Val {
         let mut all: Vec<Value> = ones.iter().map(|o| o.only()).collect();
         if dtype == DType::Bool {
             for v in &mut all {
@@ -438,7 +438,7 @@ impl Lanes for Floats<'_, '_> {
         }
         let lanes = self.e.lanes_of(self.float, x);
         let lanes = lanes.map(|v| Val::single(self.out_of_line(Symbol::of(f), &[v.only()])));
-        self.e.from_lanes(self.float, &lanes)
+        self.e.gather_lanes(self.float, &lanes)
     }
 
     fn call2(&mut self, f: Call2, x: Val, y: Val) -> Val {
@@ -450,6 +450,6 @@ impl Lanes for Floats<'_, '_> {
         let lanes: [Val; 4] = std::array::from_fn(|i| {
             Val::single(self.out_of_line(Symbol::of2(f), &[x[i].only(), y[i].only()]))
         });
-        self.e.from_lanes(self.float, &lanes)
+        self.e.gather_lanes(self.float, &lanes)
     }
 }

@@ -134,7 +134,7 @@ impl Rig {
         for at in bytes.chunks_exact_mut(dtype.bytes()) {
             let r = self.random();
             let mut x = (r >> 11) as f64 / (1u64 << 53) as f64 * 8.0 - 4.0;
-            if self.edges && r % 23 == 0 {
+            if self.edges && r.is_multiple_of(23) {
                 x = EDGES[(r / 23 % 12) as usize];
             }
             let n = (r >> 40) as i64 % 11 - 5;

@@ -211,7 +211,7 @@ fn read(e: &mut Emit<'_>, place: Place, want: &Want) -> Value {
     }
     let any = want.iter().flatten().next().copied().unwrap_or(0);
     let ones: Vec<Val> = want.iter().map(|w| e.load_one(at(w.unwrap_or(any)), DType::F32)).collect();
-    e.from_lanes(DType::F32, &ones).only()
+    e.gather_lanes(DType::F32, &ones).only()
 }
 
 fn assemble(e: &mut Emit<'_>, cells: &Cells, want: &Want) -> Value {
@@ -236,7 +236,7 @@ fn assemble(e: &mut Emit<'_>, cells: &Cells, want: &Want) -> Value {
                 None => e.float_constant(DType::F32, Width::One, 0),
             };
             let ones: Vec<Val> = ones.into_iter().map(|o| o.unwrap_or(zero)).collect();
-            e.from_lanes(DType::F32, &ones).only()
+            e.gather_lanes(DType::F32, &ones).only()
         }
     }
 }
