@@ -4,9 +4,9 @@ use crate::diag::codes::syntax as codes;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::source::{SourceFile, Span};
 use crate::syntax::ast::Ident;
+use crate::syntax::bytes::one_line;
 use crate::syntax::hints;
 use crate::syntax::pairs::{self, Kids, Misfit, Node, Rule};
-use crate::syntax::split::one_line;
 
 /// An expression or a type of more levels than this is refused: later stages recurse over trees.
 pub const HEIGHT_LIMIT: usize = 256;

@@ -5,8 +5,8 @@
 use crate::diag::codes::syntax as codes;
 use crate::diag::{Code, Diagnostic};
 use crate::source::{SourceFile, Span};
+use crate::syntax::bytes::{skip_blanks, word_end};
 use crate::syntax::keywords;
-use crate::syntax::split::{skip_blanks, word_end};
 
 /// Where reading stopped.
 pub struct Place<'a> {
@@ -313,7 +313,7 @@ fn digits(before: &str, rest: &str, at: usize, span: Span) -> Option<Diagnostic>
     let glued = before.len() == at;
     let whole = if rest.starts_with(|c: char| c.is_ascii_digit()) { rest } else { "" };
     let word = &whole[..word_end(whole.as_bytes(), 0)];
-    if word.contains(|c: char| c == '_') && (word.ends_with('_') || word.contains("__")) {
+    if word.contains('_') && (word.ends_with('_') || word.contains("__")) {
         return error("`_` in a number stands between two digits", "write it as in `5_000`");
     }
     if let Some(letters) = word.find(|c: char| !(c.is_ascii_digit() || c == '_')) {

@@ -5,6 +5,7 @@
 //! the way back. Nothing here knows names, types or shapes, and nothing but `source` and `diag` is imported.
 
 pub mod ast;
+mod bytes;
 mod cx;
 pub mod erase;
 mod expr;

@@ -8,13 +8,17 @@
 use crate::diag::codes::syntax as codes;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::source::{SourceFile, Span};
+use crate::syntax::bytes::{
+    column_of, ends_with_operator, is_binding, is_word_byte, line_end, next_token, skip_blanks, string_end,
+    word_end,
+};
 use crate::syntax::keywords::{self, BlockStart};
 
 /// Brackets and blocks deeper than this are refused before anything recurses over them.
 pub const DEPTH_LIMIT: usize = 256;
 
-/// A text with this many broken brackets is no program; reading stops.
-const ERROR_LIMIT: usize = 1000;
+/// A text with this many mistakes is no program; reading stops.
+pub const ERROR_LIMIT: usize = 1000;
 
 /// One statement: its own text, and the statements of its block if it has one.
 #[derive(Debug)]
@@ -453,104 +457,4 @@ enum Closed {
     EndsStatement,
     /// The end of the block came while a bracket was open.
     Runaway,
-}
-
-/// Blanks for each byte of a comment or line break, so that a statement is one line and offsets stay.
-pub fn one_line(text: &str) -> std::borrow::Cow<'_, str> {
-    let bytes = text.as_bytes();
-    if !bytes.iter().any(|b| matches!(b, b'\n' | b'#')) {
-        return text.into();
-    }
-    let mut line = String::with_capacity(text.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let end = match bytes[at] {
-            b'"' => string_end(bytes, at).unwrap_or(bytes.len()),
-            b'#' => {
-                let end = line_end(bytes, at);
-                line.extend(std::iter::repeat_n(' ', end - at));
-                at = end;
-                continue;
-            }
-            b'\n' => {
-                line.push(' ');
-                at += 1;
-                continue;
-            }
-            _ => bytes[at..]
-                .iter()
-                .position(|b| matches!(b, b'\n' | b'#' | b'"'))
-                .map_or(bytes.len(), |length| at + length),
-        };
-        line.push_str(&text[at..end]);
-        at = end;
-    }
-    line.into()
-}
-
-/// Whether what follows the first word of a statement makes it a binding, whatever the word is.
-pub fn is_binding(bytes: &[u8], at: usize) -> bool {
-    let next = bytes.get(at + 1).copied().unwrap_or(b'\n');
-    match bytes.get(at) {
-        Some(b'=') => next != b'=',
-        Some(b'<') => next == b'-',
-        Some(b':' | b',') => true,
-        _ => false,
-    }
-}
-
-fn is_word_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
-}
-
-/// The end of the word at `at`; `at` itself if none begins there. Every byte of a character outside ASCII
-/// counts as part of a word here: the grammar is the one to refuse the wrong ones.
-pub fn word_end(bytes: &[u8], at: usize) -> usize {
-    let length = bytes[at.min(bytes.len())..].iter().take_while(|b| is_word_byte(**b)).count();
-    at.min(bytes.len()) + length
-}
-
-pub fn skip_blanks(bytes: &[u8], at: usize) -> usize {
-    let from = at.min(bytes.len());
-    from + bytes[from..].iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\r')).count()
-}
-
-fn line_end(bytes: &[u8], at: usize) -> usize {
-    bytes[at..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |length| at + length)
-}
-
-/// The end of the string that begins at `at`, behind its closing quote.
-fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
-    let mut i = at + 1;
-    loop {
-        match bytes.get(i)? {
-            b'"' => return Some(i + 1),
-            b'\n' => return None,
-            b'\\' if bytes.get(i + 1) != Some(&b'\n') => i += 2,
-            _ => i += 1,
-        }
-    }
-}
-
-/// The next token behind blanks, comments and line breaks.
-fn next_token(bytes: &[u8], mut at: usize) -> usize {
-    loop {
-        match bytes.get(at) {
-            Some(b' ' | b'\t' | b'\r' | b'\n') => at += 1,
-            Some(b'#') => at = line_end(bytes, at),
-            _ => return at,
-        }
-    }
-}
-
-fn column_of(bytes: &[u8], at: usize) -> usize {
-    at - bytes[..at].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1)
-}
-
-fn ends_with_operator(bytes: &[u8], (start, end): (usize, usize)) -> bool {
-    match &bytes[start..end] {
-        b"and" | b"or" | b"not" => true,
-        [.., last] => b"+-*/%@<>=|".contains(last),
-        [] => false,
-    }
 }

@@ -6,12 +6,13 @@ use crate::source::Span;
 use crate::syntax::ast::{
     DatasetItem, Feed, FnBody, FnDef, Ident, OptimizerDef, Param, ParamType, Statement, StatementKind, Text,
 };
+use crate::syntax::bytes::{is_binding, skip_blanks, word_end};
 use crate::syntax::cx::{Cx, Walk};
 use crate::syntax::expr::{expr, type_expr};
 use crate::syntax::hints;
 use crate::syntax::keywords::{self, Head, Place};
 use crate::syntax::pairs::{Kids, Misfit, Node, Rule};
-use crate::syntax::split::{Block, Piece, is_binding, skip_blanks, word_end};
+use crate::syntax::split::{Block, ERROR_LIMIT, Piece};
 use crate::syntax::text;
 use crate::syntax::train;
 
@@ -38,6 +39,9 @@ pub fn one<T>(
     walk: impl FnOnce(&mut Cx<'_>, &Piece, Form, Place) -> Walk<T>,
 ) -> Option<T> {
     let before = cx.diagnostics.0.len();
+    if before >= ERROR_LIMIT {
+        return None;
+    }
     let walked = if piece.broken {
         None
     } else {

@@ -302,3 +302,10 @@ fn nothing_panics_on_mangled_programs() {
         parse(&file(&text));
     }
 }
+
+#[test]
+fn a_text_of_mistakes_stops_at_a_thousand() {
+    for text in ["a\n", "a = )\n", "}\n", "\"\n", "a = f |> g\n"] {
+        assert_eq!(bad(&text.repeat(5000)).0.len(), 1000, "{text:?}");
+    }
+}

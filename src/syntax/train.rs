@@ -3,11 +3,12 @@
 use crate::syntax::ast::{
     Action, ActionKind, Direction, Expr, ExprKind, Ident, Train, TrainItem, TrainItemKind, Unit, When,
 };
+use crate::syntax::bytes::skip_blanks;
 use crate::syntax::cx::{Cx, Walk};
 use crate::syntax::expr::{expr, exprs};
 use crate::syntax::keywords::{Head, Place};
 use crate::syntax::pairs::{Kids, Misfit, Node, Rule};
-use crate::syntax::split::{Block, Piece, skip_blanks};
+use crate::syntax::split::{Block, Piece};
 use crate::syntax::stmt::{self, Form};
 
 /// The loss and the data of `train l on d`.

@@ -83,7 +83,7 @@ fn carets_stand_under_what_they_mean() {
         let d = Diagnostic::error(&UNEXPECTED, span(&sources, "真值", 0), "m").label("这里");
         let shown = show(d, &sources, Style::Plain);
         assert_eq!(above(&shown), "真值", "{shown}");
-        assert!(shown.contains(&format!("2 │")), "{shown}");
+        assert!(shown.contains("2 │"), "{shown}");
         assert!(!shown.chars().any(|c| c == '\u{1b}' || c == '\u{202e}' || c == '\t'), "{shown}");
     }
 }
