@@ -12,7 +12,8 @@ use crate::ir::graph::Function;
 use crate::ir::print::{self, Shapes, Style};
 use crate::loops;
 use crate::opt::{self, Arithmetic, Checks};
-use crate::source::Span;
+use crate::source::{SourceFile, Sources, Span};
+use crate::syntax;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -50,6 +51,7 @@ pub struct Args {
 
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
+    Ast,
     Graph,
     Grad,
     Step,
@@ -60,6 +62,9 @@ pub enum Stage {
 }
 
 pub fn run(args: &Args, shell: &Shell) -> Exit {
+    if args.stage == Stage::Ast {
+        return ast(&args.file, shell);
+    }
     let overrides = match load::overrides(&args.set, None) {
         Ok(o) => o,
         Err(bad) => return load::bad_set(shell, &bad),
@@ -79,6 +84,24 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         }
         Err(bug) => shell.internal(&bug),
     }
+}
+
+/// The program as it was understood, in canonical layout.
+fn ast(file: &str, shell: &Shell) -> Exit {
+    let text = match load::read(file, shell) {
+        Ok(t) => t,
+        Err(exit) => return exit,
+    };
+    let mut sources = Sources::default();
+    let id = sources.add(file, text);
+    let source: SourceFile = sources.file(id).clone();
+    let (parsed, found) = syntax::parse(&source);
+    if found.has_errors() {
+        shell.diagnostics(&found, &sources);
+        return if driver::is_limit(&found) { Exit::LIMIT } else { Exit::SOURCE };
+    }
+    shell.out(&syntax::print::print(&parsed));
+    Exit::OK
 }
 
 /// `Ok(Err(…))`: the file has no such stage.
