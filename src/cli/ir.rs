@@ -176,11 +176,11 @@ fn show(
 
 /// The train directive number `k`, from 1.
 pub fn find_train(program: &Program, k: usize) -> Option<&Train> {
-    let trains = program.directives.iter().filter_map(|d| match d {
+    let mut trains = program.directives.iter().filter_map(|d| match d {
         Directive::Train(t) => Some(t.as_ref()),
         Directive::Action(_) => None,
     });
-    trains.skip(k.checked_sub(1)?).next()
+    trains.nth(k.checked_sub(1)?)
 }
 
 /// A training step through passes and lowering, at `batch` rows or those of the directive.
