@@ -1,7 +1,7 @@
 //! `nn doc NAME`: what an op or a prelude definition does.
 
 use crate::cli::Exit;
-use crate::cli::explain::indented;
+use crate::cli::explain::{filled, indented};
 use crate::cli::shell::Shell;
 use crate::diag::render::Shown;
 use crate::ir::op::{Class, OpDef, ParamKind, Vjp};
@@ -71,7 +71,12 @@ fn wrapped(names: &[&str]) -> String {
 
 /// The prelude shows its source: the comment above a definition is its documentation.
 fn definition(entry: &prelude::Entry) -> String {
-    format!("{}\n\n{}", prelude::files()[entry.file].0, indented(entry.text()))
+    let mut text = format!("{}\n\n", prelude::files()[entry.file].0);
+    let (docs, code): (Vec<&str>, Vec<&str>) = entry.text().lines().partition(|l| l.starts_with("##"));
+    for line in docs {
+        text.push_str(&filled(line.trim_start_matches('#')));
+    }
+    format!("{text}\n{}", indented(&code.join("\n")))
 }
 
 fn op_page(op: &OpDef) -> String {

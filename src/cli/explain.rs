@@ -4,6 +4,7 @@ use crate::cli::Exit;
 use crate::cli::shell::Shell;
 use crate::diag::codes;
 use crate::diag::render::Shown;
+use unicode_width::UnicodeWidthStr;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -26,13 +27,33 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         ));
         return Exit::USAGE;
     };
-    shell.out(&format!("{}: {}\n\n{}\n", c.code, c.title, c.explanation.trim()));
+    shell.out(&format!("{}: {}\n\n{}", c.code, c.title, filled(c.explanation)));
     for (title, text) in [("Fails", c.failing), ("Mended", c.mended)] {
         if !text.trim().is_empty() {
             shell.out(&format!("\n{title}:\n\n{}", indented(text)));
         }
     }
     Exit::OK
+}
+
+/// A paragraph in lines of at most 78 columns.
+pub fn filled(text: &str) -> String {
+    let mut out = String::new();
+    let mut width = 0;
+    for word in text.split_whitespace() {
+        let columns = word.width();
+        if width > 0 && width + 1 + columns > 78 {
+            out.push('\n');
+            width = 0;
+        }
+        if width > 0 {
+            out.push(' ');
+            width += 1;
+        }
+        out.push_str(word);
+        width += columns;
+    }
+    out + "\n"
 }
 
 /// Four spaces before each line.

@@ -35,7 +35,11 @@ const BYTE_LIMIT: usize = 4096;
 /// The text of all diagnostics in their order, ending with a newline unless there are none.
 pub fn render(diagnostics: &Diagnostics, sources: &Sources, style: Style) -> String {
     let mut out = String::new();
-    for diagnostic in diagnostics.0.iter().take(SHOWN_LIMIT) {
+    for (i, diagnostic) in diagnostics.0.iter().take(SHOWN_LIMIT).enumerate() {
+        // Pictures need air between them; lines do not.
+        if i > 0 && matches!(style, Style::Plain | Style::Color) {
+            out.push('\n');
+        }
         let text = match style {
             Style::Plain => human::render(diagnostic, sources, human::Paint::Off),
             Style::Color => human::render(diagnostic, sources, human::Paint::On),
