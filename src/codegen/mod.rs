@@ -87,6 +87,12 @@ pub fn compile(program: &Program, options: &Options) -> Result<Executable, Codeg
     jit::compile(program, options)
 }
 
+/// Whether the program is small enough to run wholly in registers. Its columns are then better transposed:
+/// the rows of a batch lie in neighbouring lanes.
+pub fn is_tiny(program: &Program) -> bool {
+    tiny::suits(program)
+}
+
 /// A listing for people and snapshots: always for one fixed kind of machine (x86-64, Haswell), so that it
 /// is the same everywhere.
 pub fn text(program: &Program, options: &Options, stage: Stage) -> Result<String, CodegenError> {

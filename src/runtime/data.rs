@@ -50,6 +50,20 @@ impl Column {
         }
     }
 
+    /// As [`Column::gather`], but element by element, each with its rows side by side.
+    pub fn gather_transposed(&self, rows: impl ExactSizeIterator<Item = usize>, out: &mut Region) {
+        let size = self.dtype.bytes();
+        let (elements, count) = (self.row_bytes() / size, rows.len());
+        let from = self.region.bytes();
+        let to = out.bytes_mut();
+        for (i, row) in rows.enumerate() {
+            for e in 0..elements {
+                let (source, target) = ((row * elements + e) * size, (e * count + i) * size);
+                to[target..target + size].copy_from_slice(&from[source..source + size]);
+            }
+        }
+    }
+
     /// A column of the given rows.
     pub fn pick(&self, rows: &[usize], budget: &mut Budget) -> Result<Column, RunError> {
         let bytes = rows.len() * self.row_bytes();
@@ -191,5 +205,9 @@ mod tests {
         let picked = c.pick(&[2, 0], &mut budget).unwrap();
         assert_eq!(picked.tensor(), Tensor::from_f64(DType::F32, &[2, 2], vec![20.0, 21.0, 0.0, 1.0]));
         assert_eq!(c.tensor(), t);
+        let mut region = Region::zeroed(16).unwrap();
+        c.gather_transposed([2, 0].into_iter(), &mut region);
+        let want = Tensor::from_f64(DType::F32, &[2, 2], vec![20.0, 0.0, 21.0, 1.0]);
+        assert_eq!(region.read(0, DType::F32, &[2, 2]), want);
     }
 }

@@ -98,6 +98,17 @@ pub struct Request {
     pub sizes: Sizes,
     /// The placeholders that are fed, in the order of the regions of a call.
     pub columns: Vec<Arc<str>>,
+    pub layout: Layout,
+}
+
+/// How the columns of a call may lie in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layout {
+    /// Row by row.
+    Rows,
+    /// As the engine likes it, for data of `rows` rows and a program that is to run for `steps` steps: ask
+    /// [`Loaded::transposed`] afterwards.
+    Free { rows: i64, steps: i64 },
 }
 
 /// Makes [`Loaded`] functions.
@@ -158,7 +169,7 @@ impl<'a> Engine<'a> {
             return Ok(Loaded::Reference(Box::new(Reference::new(request))));
         }
         let name = request.function.name.clone();
-        let Request { function, rows, row_names, sizes, columns } = request;
+        let Request { function, rows, row_names, sizes, columns, layout } = request;
         let passes = self.passes.clone();
         let verified = self.timed(Stage::Opt, |_| {
             let function = match rows {
@@ -171,7 +182,7 @@ impl<'a> Engine<'a> {
             };
             opt::run(function, &passes, Checks::default(), &mut |_, _| {})
         })?;
-        let target = Target {
+        let mut target = Target {
             name,
             rows: match rows {
                 Rows::Fixed(n) => Some(n),
@@ -184,7 +195,14 @@ impl<'a> Engine<'a> {
             transposed_columns: None,
             fusion: if self.settings.opt == 0 { Fusion::None } else { Fusion::Full },
         };
-        let program = self.timed(Stage::Lower, |_| lower::lower(&verified, &target))?;
+        let mut program = self.timed(Stage::Lower, |_| lower::lower(&verified, &target))?;
+        if let (Layout::Free { rows: laid_out, steps }, Backend::Jit) = (layout, self.settings.backend)
+            && work(&program, rows.most()).saturating_mul(steps.max(0) as u64) > compile_work(&program)
+            && codegen::is_tiny(&program)
+        {
+            target.transposed_columns = Some(laid_out);
+            program = self.timed(Stage::Lower, |_| lower::lower(&verified, &target))?;
+        }
         if cfg!(debug_assertions) {
             crate::loops::verify::verify(&program, rows.most()).map_err(|errors| InternalError {
                 stage: "lower",
@@ -259,6 +277,11 @@ impl Loaded {
             Loaded::Compiled(c) => Some(&c.program),
             Loaded::Reference(_) => None,
         }
+    }
+
+    /// Whether the columns must lie element by element, each with the rows side by side; see [`Layout::Free`].
+    pub fn transposed(&self) -> bool {
+        self.program().is_some_and(|p| p.columns.iter().any(|c| c.transposed.is_some()))
     }
 
     /// Announces `steps` steps of `rows` rows that later calls will bring: it decides whether to compile.

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod output;
 pub mod prepare;
 pub mod reference;
+pub mod rows;
 pub mod session;
 pub mod store;
 pub mod train;

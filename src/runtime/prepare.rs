@@ -11,7 +11,7 @@ use crate::ops::leaf;
 use crate::rng::Start;
 use crate::runtime::csv::{Header, Place, Table};
 use crate::runtime::data::{self, Column};
-use crate::runtime::engine::{Request, Rows, Stage};
+use crate::runtime::engine::{Layout, Request, Rows, Stage};
 use crate::runtime::error::RunError;
 use crate::runtime::files::FileError;
 use crate::runtime::limits;
@@ -195,6 +195,7 @@ impl Session<'_> {
             row_names: vec![],
             sizes: sizes.clone(),
             columns: vec![],
+            layout: Layout::Rows,
         };
         let mut loaded = self.engine.load(request, &store, &self.budget)?;
         let batches = Batches::once(1);

@@ -12,7 +12,7 @@ use crate::loops::memory::{Batches, Region};
 use crate::rng::Stream;
 use crate::runtime::csv::Table;
 use crate::runtime::data::{Column, Data};
-use crate::runtime::engine::{Backend, Engine, Loaded, Recorder, Request, Rows, Settings, Stage};
+use crate::runtime::engine::{Backend, Engine, Layout, Loaded, Recorder, Request, Rows, Settings, Stage};
 use crate::runtime::error::RunError;
 use crate::runtime::files::Files;
 use crate::runtime::format;
@@ -332,6 +332,7 @@ impl<'a> Session<'a> {
             row_names: fed.row_names.clone(),
             sizes: Sizes::new(),
             columns: placeholders.iter().map(name).collect(),
+            layout: Layout::Rows,
         };
         self.engine.load(request, &self.store, &self.budget)
     }

@@ -10,16 +10,15 @@ use crate::diag::codes::{data as data_codes, run as codes};
 use crate::ir::dim::Sizes;
 use crate::ir::graph::NodeId;
 use crate::ir::op::{Kernel, LeafKind};
-use crate::loops::memory::{Batches, Region};
+use crate::loops::memory::Batches;
 use crate::loops::types::Stop;
-use crate::rng;
 use crate::runtime::batches::{Cut, Order};
-use crate::runtime::data::Column;
-use crate::runtime::engine::{Ended, Loaded, Request, Rows, Stage};
+use crate::runtime::engine::{Ended, Layout, Loaded, Request, Rows, Stage};
 use crate::runtime::error::RunError;
 use crate::runtime::events::Calendar;
 use crate::runtime::format;
 use crate::runtime::output::Progress;
+use crate::runtime::rows::{Arrangement, BatchRows};
 use crate::runtime::session::{Moment, Session, nodes_of};
 use crate::scalar::Literal;
 use crate::tensor::Tensor;
@@ -36,11 +35,7 @@ pub struct Training<'p> {
     calendar: Calendar,
     /// Events and, without any, the default line.
     events: Vec<Due<'p>>,
-    source: Vec<Column>,
-    /// The rows in the order of the epoch, if that is not simply the data.
-    laid_out: Option<Vec<Region>>,
-    /// The epoch whose order `laid_out` has.
-    epoch: Option<i64>,
+    rows: BatchRows,
     fast: Option<Loaded>,
     full: Option<Loaded>,
     step: i64,
@@ -116,25 +111,11 @@ impl Session<'_> {
         }
         let smallest = if cut.has_partial() { rows as i64 % cut.batch() } else { cut.batch() };
         self.demand(&train.data.rows.iter().map(|r| (r.clone(), smallest)).collect())?;
-        let laid_out = self.lay_out(&cut, &source, order)?;
+        let rows = BatchRows::new(source, cut.rows_laid_out() as usize, train.shuffle);
         let events = self.due(train);
         let (fast, full, step) = (None, None, 0);
-        let (epoch, stride, loss, seen) = (None, 16, f64::NAN, BTreeMap::new());
-        Ok(Training {
-            train,
-            cut,
-            calendar,
-            events,
-            source,
-            laid_out,
-            epoch,
-            fast,
-            full,
-            step,
-            stride,
-            loss,
-            seen,
-        })
+        let (stride, loss, seen) = (16, f64::NAN, BTreeMap::new());
+        Ok(Training { train, cut, calendar, events, rows, fast, full, step, stride, loss, seen })
     }
 
     fn due<'p>(&self, train: &'p Train) -> Vec<Due<'p>> {
@@ -166,27 +147,6 @@ impl Session<'_> {
         graph.ids().any(|id| {
             live[id.index()] && matches!(graph.node(id).op.kernel, Kernel::Leaf(LeafKind::Placeholder))
         })
-    }
-
-    /// Buffers for rows that are not simply the data: shuffled ones, or those that go on after the last.
-    fn lay_out(
-        &mut self,
-        cut: &Cut,
-        source: &[Column],
-        order: Order,
-    ) -> Result<Option<Vec<Region>>, RunError> {
-        let rows = cut.rows_laid_out() as usize;
-        if order == Order::File && source.iter().all(|c| c.shape[0] == rows) {
-            return Ok(None);
-        }
-        let mut out = Vec::new();
-        for column in source {
-            let bytes = column.row_bytes().saturating_mul(rows);
-            let mut region = self.budget.region(bytes, bytes, "the rows of the batches")?;
-            column.gather((0..rows).map(|i| i % column.shape[0]), &mut region);
-            out.push(region);
-        }
-        Ok(Some(out))
     }
 
     /// Runs up to the next step after which something happens, and lets it happen.
@@ -225,7 +185,6 @@ impl Session<'_> {
         want: Want,
     ) -> Result<Duration, RunError> {
         let values = want == Want::Values;
-        self.reorder(t);
         let segment = t.cut.segment(t.step);
         let batches = Batches {
             rows: segment.rows,
@@ -233,19 +192,18 @@ impl Session<'_> {
             end_row: segment.end_row,
             wrap_rows: segment.wrap_rows,
             step: t.step,
-            steps: steps.min(segment.steps).min(t.stride),
+            steps: steps.min(segment.steps).min(t.stride).min(t.calendar.total_steps - t.step),
             steps_per_epoch: t.calendar.steps_per_epoch,
         };
         let full = values || segment.rows != t.cut.batch();
         self.prepare_programs(t, full)?;
-        let columns: Vec<&Region> = match &t.laid_out {
-            Some(regions) => regions.iter().collect(),
-            None => t.source.iter().map(|c| &*c.region).collect(),
-        };
         let slot = if full { &mut t.full } else { &mut t.fast };
         let Some(program) = slot else {
             return Err(RunError::bug("session", "a training without its program"));
         };
+        let arrangement = if program.transposed() { Arrangement::Transposed } else { Arrangement::RowByRow };
+        let epoch = t.step / t.calendar.steps_per_epoch;
+        let columns = t.rows.regions(arrangement, epoch, &mut self.budget)?;
         program.ready(&mut self.engine, &batches)?;
         let clock = self.engine.clock();
         let outcome = program.run(&mut self.engine, &mut self.store, &columns, &batches, &mut self.budget)?;
@@ -295,22 +253,6 @@ impl Session<'_> {
         ))
     }
 
-    /// Puts the rows into the order of the epoch.
-    fn reorder(&mut self, t: &mut Training<'_>) {
-        let epoch = t.step / t.calendar.steps_per_epoch;
-        let (Some(seed), Some(regions)) = (t.train.shuffle, &mut t.laid_out) else {
-            return;
-        };
-        if t.epoch == Some(epoch) {
-            return;
-        }
-        let order = rng::epoch_order(seed, epoch as u64, self.rows(t.train.data.data));
-        for (column, region) in t.source.iter().zip(regions) {
-            column.gather(order.iter().copied(), region);
-        }
-        t.epoch = Some(epoch);
-    }
-
     /// Loads the program that the next call needs.
     fn prepare_programs(&mut self, t: &mut Training<'_>, full: bool) -> Result<(), RunError> {
         let missing = if full { t.full.is_none() } else { t.fast.is_none() };
@@ -332,6 +274,11 @@ impl Session<'_> {
             row_names: t.train.data.rows.clone(),
             sizes: Sizes::new(),
             columns: t.train.data.feeds.iter().map(placeholder).collect(),
+            layout: if full {
+                Layout::Rows
+            } else {
+                Layout::Free { rows: t.rows.count() as i64, steps: t.calendar.total_steps }
+            },
         };
         let mut loaded = self.engine.load(request, &self.store, &self.budget)?;
         if !full {
@@ -410,7 +357,6 @@ impl Training<'_> {
     /// Counts from the first step again; values stay as they are.
     pub(super) fn rewind(&mut self) {
         self.step = 0;
-        self.epoch = None;
     }
 
     /// The program of a full batch, once it has run.
