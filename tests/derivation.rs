@@ -9,8 +9,8 @@ use nn::ir::build::Builder;
 use nn::ir::graph::NodeId;
 use nn::source::Sources;
 
-const NETS: [&str; 7] =
-    ["lesson", "logistic", "classifier", "asymmetric", "shared", "layer_norm", "attention"];
+const NETS: [&str; 8] =
+    ["lesson", "logistic", "classifier", "asymmetric", "clipped", "shared", "layer_norm", "attention"];
 
 fn data(name: &str, extension: &str) -> String {
     let path = format!("{}/tests/data/grad/{name}.{extension}", env!("CARGO_MANIFEST_DIR"));

@@ -106,7 +106,8 @@ fn term(c: Rat, mono: &Mono, style: Style) -> Expr {
     let (masks, mut rest): (Mono, Mono) =
         mono.clone().into_iter().partition(|(a, _)| matches!(a, Atom::Mask(..)));
     let number = rest.keys().all(is_plain);
-    if !masks.is_empty() && (style == Style::Code || number || can_blow_up(&rest)) {
+    let several = masks.len() > 1;
+    if !masks.is_empty() && (style == Style::Code || number || several || can_blow_up(&rest)) {
         // 0 * inf is not 0: what a mask hides must not be multiplied. And a comparison alone is no number.
         let body = term(c, &rest, style);
         return Expr::map("where", vec![all_of(&masks, style), body, Expr::number(Rat::ZERO)], vec![]);

@@ -113,7 +113,7 @@ pub fn derive(graph: &Graph, request: &Request<'_>) -> Result<Derivation, Unexpl
     wanted.extend(request.wrt);
     let ends: Vec<NodeId> = wanted.iter().copied().collect();
     let adjoints = adjoints(graph, request.loss, &ends);
-    let mut reader = Reader::new(&adjoints.graph, graph.nodes.len(), &adjoints.lets)?;
+    let mut reader = Reader::new(&adjoints.graph, graph.nodes.len(), &adjoints.lets);
 
     let mut lets = Lets::new();
     for (primal, sent) in &adjoints.contributions {

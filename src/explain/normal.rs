@@ -390,6 +390,20 @@ pub fn product(a: &Mono, b: &Mono) -> Option<(Rat, Mono)> {
     if let Some(mask) = out.keys().find(|a| idle(a)).cloned() {
         out.remove(&mask);
     }
+    // lo <= x <= hi: clip(x, lo, hi) = x
+    let unclipped = |(atom, e): (&Atom, &Rat)| {
+        let Atom::Call(Call { name: "clip", args, .. }) = atom else { return None };
+        let [x, lo, hi] = args.as_slice() else { return None };
+        let within = |a: &Rc<Sum>, b: &Rc<Sum>| Atom::Mask(Cond::Greater(a.clone(), b.clone()), false);
+        let inside = out.contains_key(&within(lo, x)) && out.contains_key(&within(x, hi));
+        inside.then(|| (atom.clone(), x.pow(*e)))
+    };
+    if let Some((atom, x)) = out.iter().find_map(unclipped) {
+        out.remove(&atom);
+        let (k, mono) = x.as_factor();
+        let (more, mono) = product(&out, &mono)?;
+        return Some((k.times(more), mono));
+    }
     let opens = |(atom, e): (&Atom, &Rat)| match atom {
         Atom::Paren(s) if e.is_integer() && s.lone_term().is_some() => Some((atom.clone(), s.clone(), *e)),
         _ => None,

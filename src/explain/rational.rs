@@ -128,7 +128,7 @@ impl Rat {
         self.num as f64 / self.den as f64
     }
 
-    /// `0.001`, if it is a fraction whose denominator has no other prime factors than 2 and 5.
+    /// `0.001` or `1e-12`, if it is a fraction whose denominator has no other prime factors than 2 and 5.
     pub fn decimal(self) -> Option<String> {
         let (mut rest, mut places, mut power) = (self.den, 0usize, 1i128);
         if rest == 1 {
@@ -138,13 +138,19 @@ impl Rat {
             places += 1;
             power = power.checked_mul(10)?;
             rest = self.den / gcd(self.den, power);
-            if places > 18 {
+            if places > 30 {
                 return None;
             }
         }
         let scaled = self.num.checked_mul(power / self.den)?;
         let sign = if scaled < 0 { "-" } else { "" };
         let digits = format!("{:0width$}", scaled.abs(), width = places + 1);
+        let text = scaled.abs().to_string();
+        if text.len() + 4 <= places {
+            let (first, rest) = text.split_at(1);
+            let point = if rest.is_empty() { "" } else { "." };
+            return Some(format!("{sign}{first}{point}{rest}e-{}", places - rest.len()));
+        }
         let (whole, part) = digits.split_at(digits.len() - places);
         Some(format!("{sign}{whole}.{part}"))
     }
@@ -182,6 +188,9 @@ mod tests {
         assert_eq!(Rat::new(-7, 20).to_string(), "-0.35");
         assert_eq!(Rat::new(3, 4).to_string(), "0.75");
         assert_eq!(Rat::new(2, 3).to_string(), "2/3");
+        assert_eq!(Rat::of_decimal("1e-12").unwrap().to_string(), "1e-12");
+        assert_eq!(Rat::of_decimal("-2.5e-7").unwrap().to_string(), "-2.5e-7");
+        assert_eq!(Rat::of_decimal("12.3456789").unwrap().to_string(), "12.3456789");
     }
 
     #[test]

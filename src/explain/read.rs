@@ -29,24 +29,21 @@ pub struct TooLarge(pub NodeId);
 
 impl<'a> Reader<'a> {
     /// Reads the definitions of all named values among the first `primals` nodes.
-    pub fn new(
-        graph: &'a Graph,
-        primals: usize,
-        lets: &'a BTreeMap<NodeId, NodeId>,
-    ) -> Result<Reader<'a>, TooLarge> {
+    pub fn new(graph: &'a Graph, primals: usize, lets: &'a BTreeMap<NodeId, NodeId>) -> Reader<'a> {
         let values = vec![None; graph.nodes.len()];
         let mut reader = Reader { graph, lets, names: Names::default(), values };
         for id in graph.ids().take(primals) {
             let node = graph.node(id);
             if is_named(node) && !node.operands.is_empty() {
-                let value = reader.definition(id)?;
+                // What is too large to be read is not looked for either.
+                let Ok(value) = reader.definition(id) else { continue };
                 reader.names.define(&leaf(id, node), &value);
                 reader.centre(&leaf(id, node), &value);
             }
         }
         // Unnamed values were read before all names were known.
         reader.values = vec![None; graph.nodes.len()];
-        Ok(reader)
+        reader
     }
 
     /// Finds the axes along which a named value sums to 0, as what a mean was subtracted from does.
