@@ -304,3 +304,62 @@ fn a_wrong_line_is_seen() {
     let error = check::largest_error(&net.b.graph, loss, &derivation, &data(&net, &mut Dice(1)));
     assert!(matches!(error, Ok(e) if e > 1e-3), "{error:?}");
 }
+
+/// What looks like a rule's left side and is not.
+#[test]
+fn near_misses_agree_with_autodiff() {
+    let start = || {
+        let mut n = Net::new();
+        let x = n.input("x", &["batch", "3"]);
+        let w = n.variable("w", &["3", "4"]);
+        let t = n.matmul(x, w);
+        (n, t)
+    };
+    // exp(2*t - logsumexp(t)) is no softmax.
+    let (mut n, t) = start();
+    let two = n.number(2.0);
+    let lse = o::logsumexp(&mut n.b, t, &[1], o::Keep::Yes);
+    let double = n.mul(two, t);
+    let shifted = n.sub(double, lse);
+    let e = o::exp(&mut n.b, shifted);
+    let weighted = n.mul(e, t);
+    let loss = n.total(weighted);
+    agrees(&n, loss, &mut Dice(5));
+    // A name for -1.5 * t is no name for t.
+    let (mut n, t) = start();
+    let factor = n.number(-1.5);
+    let h = n.mul(factor, t);
+    n.name("h", h);
+    let bounded = o::tanh(&mut n.b, t);
+    let product = n.mul(h, bounded);
+    let loss = n.total(product);
+    agrees(&n, loss, &mut Dice(6));
+}
+
+#[test]
+fn brackets_stand_where_the_language_needs_them() {
+    use crate::explain::rational::Rat;
+    use crate::explain::tree::{Expr, Naming, Op};
+    struct None;
+    impl Naming for None {
+        fn size(&self, name: &str) -> String {
+            name.into()
+        }
+        fn value(&self, id: NodeId) -> String {
+            id.to_string()
+        }
+        fn adjoint(&self, primal: NodeId) -> String {
+            primal.to_string()
+        }
+    }
+    let n = |n: i64| Expr::number(Rat::int(n));
+    let two = |op, a, b| Expr::binary(op, a, b);
+    let text = |e: Expr| e.text(&None);
+    assert_eq!(text(two(Op::Sub, n(1), two(Op::Sub, n(2), n(3)))), "1 - (2 - 3)");
+    assert_eq!(text(two(Op::Sub, two(Op::Sub, n(1), n(2)), n(3))), "1 - 2 - 3");
+    assert_eq!(text(two(Op::Div, n(1), two(Op::Mul, n(2), n(3)))), "1/(2*3)");
+    assert_eq!(text(two(Op::Pow, n(1).negated(), n(2))), "(-1)**2");
+    assert_eq!(text(two(Op::Pow, n(1), n(2)).negated()), "-1**2");
+    assert_eq!(text(two(Op::Mul, two(Op::Add, n(1), n(2)), n(3))), "(1 + 2) * 3");
+    assert_eq!(text(two(Op::Gt, two(Op::Add, n(1), n(2)), n(3))), "1 + 2 > 3");
+}
