@@ -9,7 +9,7 @@ use crate::check::program::{
 };
 use crate::check::value::{Num, Value};
 use crate::diag::Diagnostic;
-use crate::diag::codes::{check as codes, directive};
+use crate::diag::codes::{check as codes, directive, later};
 use crate::ir::dim::Dim;
 use crate::ir::graph::Type;
 use crate::scalar::DType;
@@ -301,7 +301,7 @@ impl Cx<'_> {
         let given = self.given(args);
         if word != "csv" {
             return self.error(
-                &directive::NOT_YET_FORMAT,
+                &later::NOT_YET_FORMAT,
                 span,
                 format!("reading `{word}` files is not there yet"),
             );

@@ -5,7 +5,7 @@ use crate::check::cx::{Cx, Frame, Local, Place};
 use crate::check::entity::{Def, DefKind, Home};
 use crate::check::value::Value;
 use crate::diag::Diagnostic;
-use crate::diag::codes::{check as codes, directive};
+use crate::diag::codes::{check as codes, later};
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Attr, Attrs, NodeId};
 use crate::ops;
@@ -64,7 +64,7 @@ impl Cx<'_> {
                 )
             }
             DefKind::Layer(name) => self.error(
-                &directive::NOT_YET_LAYER,
+                &later::NOT_YET_LAYER,
                 span,
                 format!("layers such as `{}` are not there yet", name.name),
             ),

@@ -1,7 +1,7 @@
 //! Parts of the language that parse and have no meaning yet: each is refused with one diagnostic.
 
 use crate::check::cx::Cx;
-use crate::diag::codes::directive;
+use crate::diag::codes::later;
 use crate::source::Span;
 
 /// Ops of the language that come later.
@@ -32,5 +32,5 @@ pub fn op(name: &str) -> Option<String> {
 
 /// `save`, `load`, `plot`, `keep`, `checkpoint`.
 pub fn refuse_file(cx: &mut Cx<'_>, word: &str, span: Span) {
-    cx.error(&directive::NOT_YET_FILE, span, format!("`{word}` is not there yet"));
+    cx.error(&later::NOT_YET_FILE, span, format!("`{word}` is not there yet"));
 }

@@ -6,7 +6,7 @@ use crate::check::program::{Length, Remainder};
 use crate::check::suggest::closest;
 use crate::check::value::Num;
 use crate::diag::Diagnostic;
-use crate::diag::codes::{check as check_codes, directive as codes};
+use crate::diag::codes::{check as check_codes, directive as codes, later as later_codes};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, Feed, Ident, Train, TrainItemKind};
 
@@ -61,7 +61,7 @@ impl Cx<'_> {
                 TrainItemKind::Feed(feeds) => s.feeds.extend(feeds.iter().cloned()),
                 TrainItemKind::Event { .. } => {}
                 TrainItemKind::StopWhen(_) | TrainItemKind::StopAfter { .. } => {
-                    self.error(&codes::NOT_YET_STOP, item.span, "`stop` is not there yet");
+                    self.error(&later_codes::NOT_YET_STOP, item.span, "`stop` is not there yet");
                     good = false;
                 }
                 TrainItemKind::Keep { .. } => {

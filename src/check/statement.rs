@@ -7,7 +7,7 @@ use crate::check::operands::Placed;
 use crate::check::program::{Directive, Measure, MeasureKind, Overrides, Placeholder, Stream};
 use crate::check::value::Value;
 use crate::diag::Diagnostic;
-use crate::diag::codes::{check as codes, directive};
+use crate::diag::codes::{check as codes, later};
 use crate::source::Span;
 use crate::syntax;
 use crate::syntax::ast::{self, Expr, ExprKind, Ident, Statement, StatementKind, TypeExpr};
@@ -122,13 +122,13 @@ impl Cx<'_> {
             }
             StatementKind::Layer { name, .. } => {
                 let text = "layers are not there yet";
-                self.error(&directive::NOT_YET_LAYER, name.span, text);
+                self.error(&later::NOT_YET_LAYER, name.span, text);
             }
             StatementKind::Repeat { var, .. } => {
-                self.error(&directive::NOT_YET_REPEAT, var.span, "`repeat` is not there yet");
+                self.error(&later::NOT_YET_REPEAT, var.span, "`repeat` is not there yet");
             }
             StatementKind::Use { path } => {
-                self.error(&directive::NOT_YET_USE, path.span, "`use` is not there yet");
+                self.error(&later::NOT_YET_USE, path.span, "`use` is not there yet");
             }
             StatementKind::Assign { target, .. } => {
                 let text = "`<-` belongs in an optimizer";

@@ -189,7 +189,7 @@ impl Cx<'_> {
             );
         }
         if let Some(later) = crate::check::later::op(name) {
-            return self.error(&crate::diag::codes::directive::NOT_YET_OP, span, later);
+            return self.error(&crate::diag::codes::later::NOT_YET_OP, span, later);
         }
         let mut d = Diagnostic::error(&codes::UNKNOWN_NAME, span, format!("there is no `{name}`"));
         let mut names: Vec<&str> = Vec::new();

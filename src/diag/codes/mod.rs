@@ -13,6 +13,7 @@
 pub mod check;
 pub mod data;
 pub mod directive;
+pub mod later;
 pub mod lint;
 pub mod run;
 pub mod syntax;
@@ -21,7 +22,7 @@ use crate::diag::{Code, CodeInfo};
 
 /// Every code, in ascending order.
 pub fn all() -> impl Iterator<Item = Code> {
-    [syntax::CODES, check::CODES, data::CODES, directive::CODES, run::CODES, lint::CODES]
+    [syntax::CODES, check::CODES, data::CODES, directive::CODES, run::CODES, lint::CODES, later::CODES]
         .into_iter()
         .flatten()
         .copied()

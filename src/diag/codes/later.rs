@@ -1,0 +1,70 @@
+//! NN09xx: parts of the language that are not there yet.
+
+use crate::diag::{Code, CodeInfo};
+
+pub static CODES: &[Code] = &[
+    &NOT_YET_LAYER,
+    &NOT_YET_REPEAT,
+    &NOT_YET_USE,
+    &NOT_YET_FILE,
+    &NOT_YET_FORMAT,
+    &NOT_YET_STOP,
+    &NOT_YET_OP,
+];
+
+pub static NOT_YET_LAYER: CodeInfo = CodeInfo {
+    code: "NN0901",
+    title: "layers are not there yet",
+    explanation: "`layer`, and the layers of the prelude such as `dense`, parse and have no meaning yet. Write the \
+variables out.",
+    failing: "layer scale(x: f32[rows, n]) { return x * 2 }\n",
+    mended: "fn scale(x) = x * 2\n",
+};
+
+pub static NOT_YET_REPEAT: CodeInfo = CodeInfo {
+    code: "NN0902",
+    title: "`repeat` is not there yet",
+    explanation: "`repeat` parses and has no meaning yet. Write the repeated lines out.",
+    failing: "repeat i in 0..2 { y = 1 }\n",
+    mended: "y = 1\n",
+};
+
+pub static NOT_YET_USE: CodeInfo = CodeInfo {
+    code: "NN0903",
+    title: "`use` is not there yet",
+    explanation: "Importing another file parses and has no meaning yet.",
+    failing: "use \"other.nn\"\n",
+    mended: "\n",
+};
+
+pub static NOT_YET_FILE: CodeInfo = CodeInfo {
+    code: "NN0904",
+    title: "saving, loading and plotting are not there yet",
+    explanation: "`save`, `load`, `plot`, `keep best` and `checkpoint` parse and have no meaning yet.",
+    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n, 2] = r.uniform([32, 2])\n}\nplaceholder x: f32[batch, 2]\nvariable w: f32[2, 1] = zeros()\nloss l = mean(square(x @ w))\nsave w to \"w.safetensors\"\n",
+    mended: "rng r = numpy(1)\ndataset d {\n  x: f32[n, 2] = r.uniform([32, 2])\n}\nplaceholder x: f32[batch, 2]\nvariable w: f32[2, 1] = zeros()\nloss l = mean(square(x @ w))\nprint w\n",
+};
+
+pub static NOT_YET_FORMAT: CodeInfo = CodeInfo {
+    code: "NN0905",
+    title: "a file format that is not there yet",
+    explanation: "Data is read from csv so far; npy, npz, idx and safetensors come later.",
+    failing: "dataset d {\n  x: f32[n] = npy(\"x.npy\")\n}\n",
+    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=0)\n}\n",
+};
+
+pub static NOT_YET_STOP: CodeInfo = CodeInfo {
+    code: "NN0906",
+    title: "stopping early is not there yet",
+    explanation: "`stop when` and `stop after` parse and have no meaning yet.",
+    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n, 2] = r.uniform([32, 2])\n}\nplaceholder x: f32[batch, 2]\nvariable w: f32[2, 1] = zeros()\nloss l = mean(square(x @ w))\ntrain l on d {\n  optimizer = sgd(lr=0.1)\n  steps = 10\n  stop when l < 0.1\n}\n",
+    mended: "rng r = numpy(1)\ndataset d {\n  x: f32[n, 2] = r.uniform([32, 2])\n}\nplaceholder x: f32[batch, 2]\nvariable w: f32[2, 1] = zeros()\nloss l = mean(square(x @ w))\ntrain l on d {\n  optimizer = sgd(lr=0.1)\n  steps = 10\n}\n",
+};
+
+pub static NOT_YET_OP: CodeInfo = CodeInfo {
+    code: "NN0907",
+    title: "an op that is not there yet",
+    explanation: "The language has this op and the compiler does not yet.",
+    failing: "placeholder x: f32[batch, 2]\ny = cumsum(x, axis=1)\n",
+    mended: "placeholder x: f32[batch, 2]\ny = sum(x, axis=1)\n",
+};
