@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn f32_functions_are_within_two_units_and_tanh_within_three() {
-        let cases: [(Un, fn(f64) -> f64, f64); 6] = [
+        type Case = (Un, fn(f64) -> f64, f64);
+        let cases: [Case; 6] = [
             (Un::Exp, libm::exp, 2.0),
             (Un::Expm1, libm::expm1, 2.0),
             (Un::Log, libm::log, 2.0),
