@@ -133,8 +133,8 @@ fn tf1_streams_count_their_draws() {
     let mut stream = Stream::new(RngKind::Tf1, 42);
     stream.draw(Draw::Normal, &[3, 3]);
     let second = stream.draw(Draw::Uniform, &[3]).to_f64();
-    for (g, w) in second.iter().zip([0.150128484f32, 0.639925361, 0.817877769]) {
-        assert_eq!(*g, f64::from(w));
+    for (g, w) in second.iter().zip([0.150_128_484, 0.639_925_361, 0.817_877_769]) {
+        assert_eq!(*g, f64::from(w as f32));
     }
 }
 

@@ -20,7 +20,7 @@ use ndarray::{ArrayD, IxDyn};
 #[derive(Clone, Debug)]
 pub enum Stream {
     Native(Native),
-    Numpy(RandomState),
+    Numpy(Box<RandomState>),
     Tf1(tf1::Graph),
 }
 
@@ -29,7 +29,7 @@ impl Stream {
     pub fn new(kind: RngKind, seed: i64) -> Stream {
         match kind {
             RngKind::Native => Stream::Native(Native::new(seed as u64, Purpose::Stream, "")),
-            RngKind::Numpy => Stream::Numpy(RandomState::new(seed)),
+            RngKind::Numpy => Stream::Numpy(Box::new(RandomState::new(seed))),
             RngKind::Tf1 => Stream::Tf1(tf1::Graph::new(seed)),
         }
     }

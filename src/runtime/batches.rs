@@ -91,7 +91,7 @@ impl Cut {
             }
             Remainder::Lesson => {
                 let first_row = (i128::from(step) * i128::from(b)).rem_euclid(i128::from(n)) as i64;
-                self.from_row(first_row, n % b == 0)
+                self.batches_from(first_row, n % b == 0)
             }
             Remainder::Keep | Remainder::Drop => {
                 let first_row = step % self.steps_per_epoch() * b;
@@ -100,14 +100,14 @@ impl Cut {
                     _ => n,
                 };
                 let cut = Cut { n: whole, ..*self };
-                cut.from_row(first_row, whole % b == 0 && !self.shuffled)
+                cut.batches_from(first_row, whole % b == 0 && !self.shuffled)
             }
         }
     }
 
     /// Full batches from a row on, or the partial one that is left; `endless`: the next turn goes on in
     /// the same way.
-    fn from_row(&self, first_row: i64, endless: bool) -> Segment {
+    fn batches_from(&self, first_row: i64, endless: bool) -> Segment {
         let left = self.n - first_row;
         let full = left / self.batch;
         let (rows, steps) = match (full, endless) {

@@ -34,16 +34,12 @@ fn ty(dtype: DType, text: &[&str]) -> Type {
     Type::new(dtype, dims(text))
 }
 
-fn draw(
-    name: &str,
-    stream: usize,
-    draw: Draw,
-    shape: &[&str],
-    dtype: DType,
-) -> (Builder, NodeId, Vec<(NodeId, Source)>) {
+/// Draws of stream 0, in f64.
+fn uniform(shape: &[&str]) -> Computed {
     let mut b = Builder::default();
-    let leaf = o::placeholder(&mut b, name, ty(dtype, shape));
-    (b, leaf, vec![(leaf, Source::Draw { stream, draw, shape: dims(shape) })])
+    let root = o::placeholder(&mut b, "uniform", ty(DType::F64, shape));
+    let source = Source::Draw { stream: 0, draw: Draw::Uniform, shape: dims(shape) };
+    Computed { graph: b.graph, root, sources: vec![(root, source)] }
 }
 
 fn normal(name: &str, shape: &[&str]) -> Computed {
@@ -81,11 +77,10 @@ struct Lesson {
 
 fn lesson() -> Lesson {
     // X: f32[n, 2] = r.uniform([32, 2]); Y: f32[n, 1] = cast(X[:, 0:1] + X[:, 1:2] < 1, f32)
-    let (b, root, sources) = draw("uniform", 0, Draw::Uniform, &["32", "2"], DType::F64);
     let x_column = Column {
         name: "X".into(),
         ty: ty(DType::F32, &["n", "2"]),
-        value: Computed { graph: b.graph, root, sources },
+        value: uniform(&["32", "2"]),
         span: span(),
     };
     let mut b = Builder::default();
