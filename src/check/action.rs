@@ -88,10 +88,13 @@ impl Cx<'_> {
                 } else {
                     format!("`{word}` needs data for `{name}`")
                 };
-                let example = self.program.datasets.first().map_or("d".to_string(), |d| d.name.to_string());
-                self.report(
-                    Diagnostic::error(&codes::NEEDS_DATA, a.span, text).fix(format!("add `on {example}`")),
-                );
+                let fix = match self.program.datasets.first() {
+                    Some(d) => format!("add `on {}`", d.name),
+                    None => {
+                        format!("declare a `dataset` and add `on` with its name, or add `with {name} = …`")
+                    }
+                };
+                self.report(Diagnostic::error(&codes::NEEDS_DATA, a.span, text).fix(fix));
                 return None;
             }
             Input::None

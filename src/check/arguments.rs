@@ -63,8 +63,10 @@ impl Cx<'_> {
                         let text = format!("`{callee}` has no argument `{}`", name.name);
                         let mut d = Diagnostic::error(&codes::ARGUMENTS, name.span, text)
                             .note(signature(callee, params));
-                        if let Some(near) = closest(&name.name, params.iter().copied()) {
-                            d = d.fix(format!("did you mean `{near}`?"));
+                        let meant = elsewhere(&name.name, params)
+                            .or_else(|| closest(&name.name, params.iter().copied()));
+                        if let Some(meant) = meant {
+                            d = d.fix(format!("did you mean `{meant}`?"));
                         }
                         self.report(d);
                         good = false;
@@ -87,6 +89,34 @@ impl Cx<'_> {
         let text = format!("`{callee}` needs the argument `{param}`");
         self.report(Diagnostic::error(&codes::ARGUMENTS, span, text).note(signature(callee, params)));
     }
+}
+
+/// (argument elsewhere, argument here); looked at in order, for a callee that has the latter.
+const FOREIGN: &[(&str, &str)] = &[
+    ("learning_rate", "lr"),
+    ("beta_1", "beta1"),
+    ("beta_2", "beta2"),
+    ("momentum", "beta"),
+    ("rho", "decay"),
+    ("eps", "epsilon"),
+    ("axes", "axis"),
+    ("dim", "axis"),
+    ("reduction_indices", "axis"),
+    ("keep_dims", "keepdims"),
+    ("keepdim", "keepdims"),
+    ("low", "lo"),
+    ("min", "lo"),
+    ("high", "hi"),
+    ("max", "hi"),
+    ("decay_rate", "rate"),
+    ("decay_steps", "steps"),
+    ("depth", "n"),
+    ("std", "stddev"),
+];
+
+fn elsewhere<'p>(name: &str, params: &[&'p str]) -> Option<&'p str> {
+    let meant = |ours: &str| params.iter().find(|p| **p == ours).copied();
+    FOREIGN.iter().filter(|(theirs, _)| *theirs == name).find_map(|(_, ours)| meant(ours))
 }
 
 /// `the arguments of `sum` are x, axis, keepdims`

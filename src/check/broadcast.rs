@@ -127,11 +127,13 @@ impl Cx<'_> {
             .label(self.types_of(op, nodes));
         let (low, high) = if a.len() <= b.len() { (i, j) } else { (j, i) };
         let (ls, hs) = (self.b.ty(nodes[low]).shape.clone(), self.b.ty(nodes[high]).shape.clone());
+        // The ends fit after stretching, so that the missing dimension is the mistake.
+        let pairs = numpy(&a, &b).is_some() || insertion(&ls, &hs).is_some();
         for k in [i, j] {
             if let Some(at) = self.type_spans.get(&nodes[k]) {
                 let who = self.b.graph.node(nodes[k]).name.clone().unwrap_or_default();
                 let text = match clash {
-                    Clash::Rank if k == low => match ls.len() {
+                    Clash::Rank if k == low && pairs => match ls.len() {
                         0 => format!("`{who}` is a scalar"),
                         1 => format!("`{who}` has no second dimension"),
                         n => format!("`{who}` has only {n} dimensions"),
@@ -162,6 +164,10 @@ impl Cx<'_> {
                 "this would stretch both"
             };
             d = d.note(format!("{pairs}: {}", ShapeText(&all)));
+        } else if clash == Clash::Rank {
+            let tail = ShapeText(&hs[hs.len() - ls.len()..]).to_string();
+            d = d
+                .note(format!("the lower rank must be the end of the other: {tail}, not {}", ShapeText(&ls)));
         }
         let low_text = spans.get(low).map(|s| self.operand_text(*s)).unwrap_or_default();
         d.fix = match clash {

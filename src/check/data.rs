@@ -7,6 +7,7 @@ use crate::check::entity::Role;
 use crate::check::program::{
     Amount, Column, CsvColumns, DataRef, Dataset, Draw, Prepare, RngKind, Source, Split, Take,
 };
+use crate::check::suggest::root_name;
 use crate::check::value::{Num, Value};
 use crate::diag::Diagnostic;
 use crate::diag::codes::{check as codes, directive, later};
@@ -200,11 +201,9 @@ impl Cx<'_> {
 
     /// `r.uniform([32, 2])`: draws of a named stream.
     pub fn method(&mut self, base: &Expr, method: &Ident, args: &[Arg], span: Span) -> Value {
-        if let ExprKind::Name(name) = &base.kind
-            && let Some(fix) = self.foreign_field(name, &method.name)
-        {
+        if let Some(fix) = root_name(base).and_then(|name| self.foreign_field(name, &method.name)) {
             self.given(args);
-            let text = format!("there is no `{name}.{}`", method.name);
+            let text = format!("there is no `{}.{}`", self.text(base.span), method.name);
             return self.report(Diagnostic::error(&codes::FOREIGN_NAME, span, text).fix(fix));
         }
         let stream = match self.eval(base) {

@@ -4,6 +4,7 @@ use crate::check::cx::{Cx, Place};
 use crate::check::entity::{Home, Role};
 use crate::check::number;
 use crate::check::operands::Placed;
+use crate::check::suggest::root_name;
 use crate::check::value::{Num, Value};
 use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
@@ -362,29 +363,24 @@ impl Cx<'_> {
     }
 
     fn field(&mut self, base: &Expr, field: &Ident, span: Span) -> Value {
-        if let ExprKind::Name(name) = &base.kind {
-            if let Some(text) = self.foreign_field(name, &field.name) {
-                return self.report(
-                    Diagnostic::error(&codes::FOREIGN_NAME, span, format!("`{name}` is not known here"))
-                        .fix(text),
-                );
-            }
-            if field.name == "ema"
-                && let Some(Role::Variable(i)) = self.globals.get(name).map(|e| e.role)
-                && self.frames.last().is_none_or(|f| f.home == Home::User)
-            {
-                return match self.averages.get(&i) {
-                    Some(id) => Value::Node(*id),
-                    None => self.report(
-                        Diagnostic::error(
-                            &codes::FIELD,
-                            span,
-                            format!("no average of `{name}` is kept so far"),
-                        )
+        if let Some(text) = root_name(base).and_then(|name| self.foreign_field(name, &field.name)) {
+            let path = self.text(span);
+            return self.report(
+                Diagnostic::error(&codes::FOREIGN_NAME, span, format!("there is no `{path}`")).fix(text),
+            );
+        }
+        if let ExprKind::Name(name) = &base.kind
+            && field.name == "ema"
+            && let Some(Role::Variable(i)) = self.globals.get(name).map(|e| e.role)
+            && self.frames.last().is_none_or(|f| f.home == Home::User)
+        {
+            return match self.averages.get(&i) {
+                Some(id) => Value::Node(*id),
+                None => self.report(
+                    Diagnostic::error(&codes::FIELD, span, format!("no average of `{name}` is kept so far"))
                         .fix("set `ema = 0.99` in the `train` above"),
-                    ),
-                };
-            }
+                ),
+            };
         }
         let value = self.eval(base);
         match (&value, field.name.as_str()) {

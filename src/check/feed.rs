@@ -99,7 +99,10 @@ impl Cx<'_> {
             let text = format!("`{}` is no column of `{dataset}`", self.text(e.span));
             diag = diag.other(e.span, text);
         }
-        diag = diag.fix(format!("write `feed {name} = {}`", fitting.map_or("…", |c| &c.name)));
+        diag = diag.fix(match fitting {
+            Some(c) => format!("write `feed {name} = {}`", c.name),
+            None => format!("add a column `{name}: {ty}` to `{dataset}`"),
+        });
         self.report(diag);
         None
     }

@@ -5,7 +5,7 @@ use crate::check::cx::{Cx, Frame, Local, Place};
 use crate::check::entity::{Def, DefKind, Home};
 use crate::check::value::Value;
 use crate::diag::Diagnostic;
-use crate::diag::codes::{check as codes, later};
+use crate::diag::codes::check as codes;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Attr, Attrs, NodeId};
 use crate::ops;
@@ -63,11 +63,8 @@ impl Cx<'_> {
                         .note("an optimizer is named in `train`: `optimizer = …`"),
                 )
             }
-            DefKind::Layer(name) => self.error(
-                &later::NOT_YET_LAYER,
-                span,
-                format!("layers such as `{}` are not there yet", name.name),
-            ),
+            // Refused where it is declared.
+            DefKind::Layer(_) => Value::Poison,
         }
     }
 

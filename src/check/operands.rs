@@ -4,7 +4,7 @@ use crate::check::cx::Cx;
 use crate::check::entity::Role;
 use crate::check::value::{Num, Value};
 use crate::diag::Diagnostic;
-use crate::diag::codes::check as codes;
+use crate::diag::codes::{check as codes, later};
 use crate::ir::graph::{Attr, Attrs, Node, NodeId, Type};
 use crate::ir::op::{Class, EvalCx, OpDef, TypeErrorKind};
 use crate::ops;
@@ -19,8 +19,17 @@ const MAX_NODES: usize = 100_000;
 /// Elements of a literal written out in a program.
 const MAX_LITERAL: usize = 1 << 20;
 
+/// The fix for a number beside a tensor of another dtype, until the tensor's text is known.
+const CAST_TENSOR: &str = "cast the tensor: `cast(x, f32)`";
+
 /// A value with the place it was written at.
 pub type Placed = (Value, Span);
+
+/// `x > 0` for `(x > 0)`: brackets that the cast's own make needless.
+fn bare(text: &str) -> &str {
+    let inner = text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
+    inner.filter(|t| !t.contains(['(', ')', ','])).unwrap_or(text)
+}
 
 impl Cx<'_> {
     /// A leaf of the graph under construction.
@@ -59,6 +68,10 @@ impl Cx<'_> {
         self.b.span = Some(span);
         match self.b.apply(op, nodes, attrs) {
             Ok(id) => Value::Node(id),
+            Err(_) if op.name == "matmul" && self.is_batched(nodes) => {
+                let text = "`@` with leading batch dimensions is not there yet";
+                self.error(&later::NOT_YET_OP, span, text)
+            }
             Err(e) => {
                 let code = match e.kind {
                     TypeErrorKind::Shape => &codes::OP_SHAPES,
@@ -82,6 +95,12 @@ impl Cx<'_> {
                 self.report(d)
             }
         }
+    }
+
+    /// Matrices with more dimensions in front.
+    fn is_batched(&self, nodes: &[NodeId]) -> bool {
+        let ranks: Vec<usize> = nodes.iter().map(|n| self.b.ty(*n).rank()).collect();
+        ranks.iter().all(|r| *r >= 2) && ranks.iter().any(|r| *r > 2)
     }
 
     /// `f32[batch, 1] - f32[batch]`, `sum(f32[2])`
@@ -199,7 +218,7 @@ impl Cx<'_> {
                     self.report(
                         Diagnostic::error(&codes::FRACTION, span, format!("{n} is no {dtype}"))
                             .note("a number with a fraction never becomes an integer by itself")
-                            .fix("cast the tensor: `cast(x, f32)`"),
+                            .fix(CAST_TENSOR),
                     );
                     return None;
                 };
@@ -220,7 +239,7 @@ impl Cx<'_> {
                         format!("the number {n} meets a bool tensor here"),
                     )
                     .note("arithmetic on bool needs a cast")
-                    .fix("cast the tensor: `cast(x, f32)`"),
+                    .fix(CAST_TENSOR),
                 );
                 None
             }
@@ -243,12 +262,22 @@ impl Cx<'_> {
                 self.report(
                     Diagnostic::error(&codes::DTYPES, span, format!("`{name}` needs one dtype, not two"))
                         .label(self.types_of(op, &nodes))
-                        .fix(format!("write `cast({}, {to})`", self.text(which))),
+                        .fix(format!("write `cast({}, {to})`", bare(&self.text(which)))),
                 );
                 return None;
             }
         }
-        values.iter().map(|(v, s)| self.tensor(v, *s, like)).collect()
+        let before = self.diags.0.len();
+        let nodes = values.iter().map(|(v, s)| self.tensor(v, *s, like)).collect();
+        // A number that does not become the dtype: the tensor can, and here its text is known.
+        let place = first.map(|(_, place)| self.text(place));
+        if let Some(tensor) = place
+            && let [d] = &mut self.diags.0[before..]
+            && d.fix.as_deref() == Some(CAST_TENSOR)
+        {
+            d.fix = Some(format!("write `cast({}, f32)`", bare(&tensor)));
+        }
+        nodes
     }
 
     /// The value of a scalar that is made of constants only, under the rounding of its dtype.

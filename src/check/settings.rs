@@ -81,15 +81,19 @@ impl Cx<'_> {
             );
             good = false;
         }
-        if at("steps").is_none() && at("epochs").is_none() {
+        // One that is misspelt was reported already.
+        let meant = |name: &str| {
+            seen.iter().any(|(n, _)| *n == name || closest(n, NAMES.iter().copied()) == Some(name))
+        };
+        if !meant("steps") && !meant("epochs") {
             let text = "how long to train is not said";
             self.report(
                 Diagnostic::error(&codes::SETTING, span, text).fix("add `steps = 1000` or `epochs = 10`"),
             );
             good = false;
         }
-        if at("optimizer").is_none() {
-            let text = "how to train is not said";
+        if !meant("optimizer") {
+            let text = "which optimizer trains is not said";
             self.report(
                 Diagnostic::error(&codes::SETTING, span, text).fix("add `optimizer = adam(lr=0.001)`"),
             );

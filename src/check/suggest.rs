@@ -8,6 +8,7 @@ use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
 use crate::ir::op::Class;
 use crate::source::Span;
+use crate::syntax::ast::{Expr, ExprKind};
 use crate::{ops, prelude};
 
 /// (name elsewhere, name here), without module prefixes; sorted by the first.
@@ -68,6 +69,10 @@ const FOREIGN: &[(&str, &str)] = &[
     ("greater", ">"),
     ("greater_equal", ">="),
     ("is_nan", "isnan"),
+    ("kaiming_normal", "he_normal"),
+    ("kaiming_normal_", "he_normal"),
+    ("kaiming_uniform", "he_uniform"),
+    ("kaiming_uniform_", "he_uniform"),
     ("less", "<"),
     ("less_equal", "<="),
     ("ln", "log"),
@@ -106,6 +111,11 @@ const FOREIGN: &[(&str, &str)] = &[
     ("swish", "silu"),
     ("to_float", "cast"),
     ("view", "reshape"),
+    ("xavier", "glorot_uniform"),
+    ("xavier_normal", "glorot_normal"),
+    ("xavier_normal_", "glorot_normal"),
+    ("xavier_uniform", "glorot_uniform"),
+    ("xavier_uniform_", "glorot_uniform"),
 ];
 
 /// Modules whose members people write in front of a dot.
@@ -140,6 +150,15 @@ pub fn closest<'n>(name: &str, candidates: impl IntoIterator<Item = &'n str>) ->
         .filter(|(distance, c)| *distance <= limit && *distance < c.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, c)| c)
+}
+
+/// The first name of `torch.nn.functional`.
+pub fn root_name(path: &Expr) -> Option<&str> {
+    match &path.kind {
+        ExprKind::Name(name) => Some(name),
+        ExprKind::Field { base, .. } => root_name(base),
+        _ => None,
+    }
 }
 
 impl Cx<'_> {

@@ -186,9 +186,30 @@ impl Cx<'_> {
         }
         if out.is_empty() && good {
             let text = format!("`{loss_name}` depends on no variable that could be trained");
+            let mut d = Diagnostic::error(&codes::NO_PATH, span, text);
             // The warnings about each variable say why; the error replaces them.
-            self.diags.0.retain(|d| d.code.code != lint::NO_PATH.code);
-            self.error(&codes::NO_PATH, span, text);
+            let (why, rest) = std::mem::take(&mut self.diags.0)
+                .into_iter()
+                .partition::<Vec<_>, _>(|d| d.code.code == lint::NO_PATH.code);
+            self.diags.0 = rest;
+            for warning in &why {
+                d = d.other(warning.primary.span, warning.message.clone());
+                d.secondary.extend(warning.secondary.iter().cloned());
+                let cut = warning.notes.first().filter(|_| !warning.secondary.is_empty());
+                d.notes.extend(
+                    cut.filter(|note| !d.notes.contains(note)).cloned().into_iter().collect::<Vec<_>>(),
+                );
+            }
+            if let Some(frozen) = self.program.variables.iter().find(|v| v.frozen).filter(|_| why.is_empty())
+            {
+                let text = format!("`{}` is frozen", frozen.name);
+                d = d
+                    .other(frozen.span, text)
+                    .fix(format!("write `variable {}: …`, without `frozen`", frozen.name));
+            } else if self.program.variables.is_empty() {
+                d = d.note("the file declares no `variable`");
+            }
+            self.report(d);
             return None;
         }
         good.then_some(out)
