@@ -18,7 +18,7 @@ use crate::opt::{self, Arithmetic, Checks, Pass};
 use crate::runtime::cost::{compile_work, work};
 use crate::runtime::error::RunError;
 use crate::runtime::limits::{self, Budget};
-use crate::runtime::reference::Reference;
+use crate::runtime::reference::{self, Reference};
 use crate::runtime::store::Store;
 use crate::source::Span;
 use crate::tensor::Tensor;
@@ -169,6 +169,7 @@ impl<'a> Engine<'a> {
             return Ok(Loaded::Reference(Box::new(Reference::new(request))));
         }
         let name = request.function.name.clone();
+        let asked = request.clone();
         let Request { function, rows, row_names, sizes, columns, layout } = request;
         let passes = self.passes.clone();
         let verified = self.timed(Stage::Opt, |_| {
@@ -212,7 +213,7 @@ impl<'a> Engine<'a> {
         let mut constants = Region::zeroed(program.constants.len())
             .ok_or_else(|| RunError::bug("session", "no memory for constants"))?;
         constants.bytes_mut().copy_from_slice(&program.constants);
-        Ok(Loaded::Compiled(Box::new(Compiled { program, constants, code: None, work: 0 })))
+        Ok(Loaded::Compiled(Box::new(Compiled { program, request: asked, constants, code: None, work: 0 })))
     }
 }
 
@@ -229,9 +230,12 @@ pub struct Ended {
 /// An index out of range, or an integer division by zero.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fault {
-    /// The names of what was being computed.
+    /// The op as it is written, or what was being computed if the op is not known.
     pub label: String,
+    /// Where the op is written.
+    pub place: Option<Span>,
     pub row: Option<i64>,
+    /// The index, or the dividend.
     pub value: i64,
     pub limit: i64,
 }
@@ -243,14 +247,18 @@ impl Ended {
         let row = f.row.map_or(String::new(), |r| format!(" in row {r}"));
         let (code, message) = match self.stop {
             Stop::DivisionByZero => {
-                (&codes::DIVISION_BY_ZERO, format!("{} is divided by zero{row}, in `{}`", f.value, f.label))
+                (&codes::DIVISION_BY_ZERO, format!("`{}` divides {} by zero{row}", f.label, f.value))
             }
             _ => (
                 &codes::INDEX,
                 format!("index {} is out of range{row}: `{}` takes 0 to {}", f.value, f.label, f.limit - 1),
             ),
         };
-        Some(RunError::numerical(Diagnostic::error(code, span, message)))
+        let mut d = Diagnostic::error(code, span, message);
+        if let Some(place) = f.place {
+            d = d.other(place, format!("`{}` here", f.label));
+        }
+        Some(RunError::numerical(d))
     }
 }
 
@@ -264,6 +272,8 @@ pub enum Loaded {
 #[derive(Debug)]
 pub struct Compiled {
     program: Program,
+    /// What was asked for, to be replayed when an op fails.
+    request: Request,
     constants: Region,
     code: Option<Executable>,
     /// Work that was interpreted so far, or announced, as [`work`] counts it.
@@ -367,6 +377,13 @@ impl Compiled {
             .map_err(|e| RunError::bug("session", e))?;
         let faulty = matches!(outcome.stop, Stop::Index | Stop::DivisionByZero);
         let fault = faulty.then(|| self.fault(&outcome, batches));
+        // The loop program knows no op: the reference, which reads rows, says which one it was.
+        let row_by_row = self.program.columns.iter().all(|c| c.transposed.is_none());
+        let named = fault
+            .as_ref()
+            .filter(|_| row_by_row)
+            .and_then(|_| reference::replay(&self.request, store, columns, batches, outcome.completed));
+        let fault = named.or(fault);
         Ok(Ended { completed: outcome.completed, stop: outcome.stop, fault })
     }
 
@@ -402,6 +419,7 @@ impl Compiled {
         let by_row = sizes.first() == Some(&batches.rows) && inner > 0;
         Fault {
             label: kernel.map_or("an op".to_string(), |k| k.label.clone()),
+            place: None,
             row: by_row.then(|| outcome.fault_position / inner),
             value: outcome.fault_value,
             limit: outcome.fault_limit,

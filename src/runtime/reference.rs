@@ -4,8 +4,9 @@
 //! data. Slow on purpose.
 
 use crate::interp::{self, Bindings, EvalErrorKind};
+use crate::ir::dim::Sizes;
 use crate::ir::graph::{Graph, NodeId};
-use crate::ir::op::{FaultKind, Kernel, LeafKind};
+use crate::ir::op::{self, FaultKind, Kernel, LeafKind};
 use crate::loops::memory::{Batches, Region};
 use crate::loops::types::Stop;
 use crate::runtime::engine::{Ended, Fault, Request};
@@ -15,6 +16,9 @@ use crate::scalar::DType;
 use crate::tensor::Tensor;
 use ndarray::ArrayD;
 use std::sync::Arc;
+
+/// The values of the roots, or what failed.
+type Evaluated = Result<Vec<ArrayD<f64>>, (Stop, Fault)>;
 
 #[derive(Debug)]
 pub struct Reference {
@@ -52,10 +56,7 @@ impl Reference {
                     fault: ended.1,
                 });
             }
-            first_row += batches.rows;
-            if first_row >= batches.end_row {
-                first_row -= batches.wrap_rows;
-            }
+            first_row = next_row(batches, first_row);
         }
         Ok(Ended { completed: batches.steps, stop: Stop::Done, fault: None })
     }
@@ -69,37 +70,12 @@ impl Reference {
         step: i64,
         first_row: i64,
     ) -> Result<Option<(Stop, Option<Fault>)>, RunError> {
+        let values = match self.values(store, columns, batches, step, first_row)? {
+            Ok(values) => values,
+            Err((stop, fault)) => return Ok(Some((stop, Some(fault)))),
+        };
         let function = &self.request.function;
         let graph = &function.graph;
-        let mut bindings = Bindings {
-            sizes: self.request.sizes.clone(),
-            step,
-            epoch: step / batches.steps_per_epoch.max(1),
-            ..Bindings::default()
-        };
-        bindings.sizes.extend(self.request.row_names.iter().map(|n| (n.clone(), batches.rows)));
-        let live = graph.reachable(self.roots.iter().copied());
-        for id in graph.ids().filter(|id| live[id.index()]) {
-            if let Some((name, value)) = self.leaf(graph, id, store, columns, batches.rows, first_row) {
-                bindings.names.insert(name, value);
-            }
-        }
-        let values = match interp::eval(graph, &self.roots, &bindings) {
-            Ok(values) => values,
-            Err(e) => match &e.kind {
-                EvalErrorKind::Fault(f) => {
-                    let stop = match f.kind {
-                        FaultKind::Index => Stop::Index,
-                        FaultKind::DivisionByZero => Stop::DivisionByZero,
-                    };
-                    let label = e.name.as_deref().unwrap_or(e.op).to_string();
-                    let position = f.position as i64;
-                    let row = graph.ty(e.node).shape.first().map(|_| position);
-                    return Ok(Some((stop, Some(Fault { label, row, value: f.value, limit: f.limit }))));
-                }
-                _ => return Err(RunError::bug("interp", e.to_string())),
-            },
-        };
         let mut values = values.into_iter();
         self.results = function
             .results
@@ -114,6 +90,70 @@ impl Reference {
         }
         let finite = values.next().is_none_or(|loss| loss.iter().all(|x| x.is_finite()));
         Ok((!finite).then_some((Stop::Guard, None)))
+    }
+
+    /// The values of the roots in one step, or the op that failed.
+    fn values(
+        &self,
+        store: &Store,
+        columns: &[&Region],
+        batches: &Batches,
+        step: i64,
+        first_row: i64,
+    ) -> Result<Evaluated, RunError> {
+        let graph = &self.request.function.graph;
+        let mut bindings = Bindings {
+            sizes: self.request.sizes.clone(),
+            step,
+            epoch: step / batches.steps_per_epoch.max(1),
+            ..Bindings::default()
+        };
+        bindings.sizes.extend(self.request.row_names.iter().map(|n| (n.clone(), batches.rows)));
+        let live = graph.reachable(self.roots.iter().copied());
+        for id in graph.ids().filter(|id| live[id.index()]) {
+            if let Some((name, value)) = self.leaf(graph, id, store, columns, batches.rows, first_row) {
+                bindings.names.insert(name, value);
+            }
+        }
+        match interp::eval(graph, &self.roots, &bindings) {
+            Ok(values) => Ok(Ok(values)),
+            Err(e) => match &e.kind {
+                EvalErrorKind::Fault(f) => {
+                    let stop = match f.kind {
+                        FaultKind::Index => Stop::Index,
+                        FaultKind::DivisionByZero => Stop::DivisionByZero,
+                    };
+                    Ok(Err((stop, self.fault(e.node, f, &bindings.sizes))))
+                }
+                _ => Err(RunError::bug("interp", e.to_string())),
+            },
+        }
+    }
+
+    /// What failed, in the words of the program.
+    fn fault(&self, node: NodeId, f: &op::Fault, sizes: &Sizes) -> Fault {
+        let node = self.request.function.graph.node(node);
+        // An index op counts in its indices, any other in its own elements.
+        let counted = match f.kind {
+            FaultKind::Index => node.operands.last().map(|o| self.request.function.graph.ty(*o)),
+            FaultKind::DivisionByZero => Some(&node.ty),
+        };
+        let shape = counted.map_or(&[][..], |ty| &ty.shape);
+        let rows = shape.first().and_then(|d| d.as_symbol());
+        let inner: Option<i64> = shape.iter().skip(1).map(|d| d.size(sizes)).product();
+        let row = match (rows, inner) {
+            (Some(name), Some(inner)) if inner > 0 && self.request.row_names.contains(name) => {
+                Some(f.position as i64 / inner)
+            }
+            _ => None,
+        };
+        Fault {
+            label: node.op.symbol.unwrap_or(node.op.name).to_string(),
+            place: node.span,
+            row,
+            value: f.value,
+            limit: f.limit,
+        }
     }
 
     /// The value of a leaf that the run binds.
@@ -145,6 +185,27 @@ impl Reference {
             }
             _ => None,
         }
+    }
+}
+
+fn next_row(batches: &Batches, first_row: i64) -> i64 {
+    let next = first_row + batches.rows;
+    if next >= batches.end_row { next - batches.wrap_rows } else { next }
+}
+
+/// The fault that the reference finds after `completed` steps of `batches`, with the store as it is then.
+pub fn replay(
+    request: &Request,
+    store: &Store,
+    columns: &[&Region],
+    batches: &Batches,
+    completed: i64,
+) -> Option<Fault> {
+    let first_row = (0..completed).fold(batches.first_row, |row, _| next_row(batches, row));
+    let reference = Reference::new(request.clone());
+    match reference.values(store, columns, batches, batches.step + completed, first_row) {
+        Ok(Err((_, fault))) => Some(fault),
+        _ => None,
     }
 }
 

@@ -240,6 +240,12 @@ impl Session<'_> {
         }
         let measure = &self.program.measures[t.train.loss];
         let (name, step) = (&measure.name, t.step - 1);
+        let advice = match step {
+            0 => {
+                "no step was done before, so look at the data, the start values, and at `log`, `sqrt` and `/`"
+            }
+            _ => "a smaller learning rate, or `clip_norm=1.0`, may help; steps count from 0",
+        };
         let became = if t.loss.is_nan() { "NaN" } else { "infinite" };
         Err(RunError::numerical(
             Diagnostic::error(
@@ -249,7 +255,7 @@ impl Session<'_> {
             )
             .label("the training stops here")
             .other(measure.span, format!("`{name}`"))
-            .note("a smaller learning rate, or `clip_norm=1.0`, may help; steps count from 0"),
+            .note(advice),
         ))
     }
 
