@@ -8,6 +8,7 @@ use crate::diag::codes;
 use crate::diag::{Diagnostics, InternalError, Severity};
 use crate::ir::dim::Sizes;
 use crate::ir::graph::{Function, Graph, NodeId};
+use crate::ir::op::Class;
 use crate::loops;
 use crate::lower::{self, Target};
 use crate::opt::{self, Checks, Pass, Report};
@@ -82,9 +83,22 @@ fn known_sizes(target: &Target) -> Sizes {
     known
 }
 
-/// The forward graph: what the losses and metrics need.
+/// The forward graph: what the losses and metrics need, and every named value that nothing else uses.
 pub fn forward(program: &Program) -> Function {
-    let results = program.measures.iter().map(|m| (m.name.clone(), m.node)).collect();
+    let graph = &program.graph;
+    let mut results: Vec<(Arc<str>, NodeId)> =
+        program.measures.iter().map(|m| (m.name.clone(), m.node)).collect();
+    let mut used = vec![false; graph.nodes.len()];
+    graph.nodes.iter().flat_map(|n| &n.operands).for_each(|o| used[o.index()] = true);
+    results.iter().for_each(|(_, id)| used[id.index()] = true);
+    for id in graph.ids().filter(|id| !used[id.index()]) {
+        let node = graph.node(id);
+        if let Some(name) = node.name.as_ref().filter(|_| node.op.class != Class::Leaf)
+            && results.iter().all(|(other, _)| other != name)
+        {
+            results.push((name.clone(), id));
+        }
+    }
     swept(Function {
         name: format!("{}.forward", program.name),
         graph: program.graph.clone(),
