@@ -1,0 +1,202 @@
+//! Every example runs, prints what it printed, prints it on every backend that promises the same bits, and has
+//! right gradients. Programs with derivatives of derivatives are held to the same.
+
+mod common;
+
+use common::{root, run_in, scratch, stderr, stdout, succeed};
+use std::path::PathBuf;
+
+fn programs(dir: &str) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(root().join(dir))
+        .expect("the folder")
+        .map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|n| n.ends_with(".nn"))
+        .collect();
+    names.sort();
+    assert!(!names.is_empty(), "no programs in {dir}");
+    names
+}
+
+fn examples() -> PathBuf {
+    root().join("examples")
+}
+
+/// So that the loop interpreter ends before a person gives up: fewer steps where many are taken.
+fn fewer(name: &str) -> &'static [&'static str] {
+    match name {
+        "digits.nn" => &["--set", "EPOCHS=1"],
+        _ if name.starts_with("lesson") => &["--set", "STEPS=1001"],
+        _ => &[],
+    }
+}
+
+fn run(name: &str, more: &[&str]) -> String {
+    let args: Vec<&str> = ["run", name].iter().chain(more).copied().collect();
+    succeed(&examples(), &args)
+}
+
+#[test]
+fn each_example_prints_what_it_printed() {
+    insta::glob!("../examples", "*.nn", |path| {
+        let name = path.file_name().and_then(|n| n.to_str()).expect("a name");
+        insta::assert_snapshot!(run(name, &[]));
+    });
+}
+
+#[test]
+fn each_example_is_clean() {
+    for dir in ["examples", "benches", "tests/second_order"] {
+        for name in programs(dir) {
+            let output = run_in(&root().join(dir), &["check", "--deny", "warnings", &name]);
+            assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));
+            assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{name}: {}", stderr(&output));
+        }
+    }
+}
+
+#[test]
+fn each_example_has_right_gradients() {
+    for name in programs("examples") {
+        let table = succeed(&examples(), &["gradcheck", &name]);
+        let rows = table.lines().skip(1).filter(|l| l.trim_end().ends_with("ok")).count();
+        assert!(rows > 0 && rows == table.lines().count() - 1, "{name}:\n{table}");
+    }
+}
+
+/// The same file, seed and machine give the same bits: twice, at every level, compiled or interpreted.
+#[test]
+fn each_example_has_the_same_bits_everywhere() {
+    for name in programs("examples") {
+        let few = fewer(&name);
+        let with = |more: &[&'static str]| run(&name, &[few, more].concat());
+        let text = with(&[]);
+        for more in [
+            &[][..],
+            &["--opt", "0"],
+            &["--opt", "1"],
+            &["--threads", "2"],
+            &["--backend", "loops"],
+            &["--backend", "loops", "--opt", "0"],
+        ] {
+            // The interpreter is slow, and twice as much so without fusion: the small nets suffice.
+            if name != "digits.nn" || more != ["--backend", "loops", "--opt", "0"] {
+                assert_eq!(with(more), text, "{name} with {more:?}");
+            }
+        }
+    }
+}
+
+/// The f64 reference agrees with the lesson to the digits that the lesson prints.
+#[test]
+fn the_reference_backend_tells_the_same_story() {
+    let numbers = |text: &str| -> Vec<f64> {
+        let words = text.split(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | 'e')));
+        words.filter_map(|w| w.parse().ok()).collect()
+    };
+    for name in ["lesson.nn", "lesson_adam.nn", "own_loss.nn"] {
+        let (a, b) = (numbers(&run(name, &[])), numbers(&run(name, &["--backend", "graph"])));
+        assert_eq!(a.len(), b.len(), "{name}");
+        for (x, y) in a.iter().zip(&b) {
+            assert!((x - y).abs() <= 2e-3 * (1.0 + y.abs()), "{name}: {x} and {y}");
+        }
+    }
+}
+
+/// The derivation of `nn grad --format nn`, put below the program it comes from.
+fn with_derivation(name: &str, loss: &str, data: &str, spoil: fn(String) -> String) -> String {
+    let source = std::fs::read_to_string(examples().join(name)).expect("the example");
+    let derived = spoil(succeed(&examples(), &["grad", name, "--format", "nn"]));
+    let mut text = format!("{source}\n{derived}\n");
+    let mut variables = 0;
+    for line in source.lines() {
+        let Some(rest) = line.strip_prefix("variable ") else { continue };
+        let w = rest.split(':').next().expect("a name");
+        let mine = format!("d_{loss}_d_{w}");
+        assert!(derived.contains(&format!("{mine} = ")), "{name}: no {mine} in\n{derived}");
+        text.push_str(&format!(
+            "truth_{w} = grad({loss}, {w})\nscale_{w} = 1e-5 * (1 + max(abs(truth_{w})))\n\
+             check max(abs({mine} - truth_{w})) <= scale_{w}, \"{w}: {{{mine}}} for {{truth_{w}}}\" on {data}\n"
+        ));
+        variables += 1;
+    }
+    assert!(variables > 0);
+    text
+}
+
+#[test]
+fn derived_code_compiles_and_agrees_with_grad() {
+    let dir = scratch("derived");
+    for (name, loss, data) in [
+        ("lesson.nn", "mse", "parts"),
+        ("lesson_momentum.nn", "mse", "parts"),
+        ("cross_entropy.nn", "bce", "parts"),
+        ("own_optimizer.nn", "mse", "parts"),
+        ("own_loss.nn", "cost", "shop"),
+    ] {
+        std::fs::write(dir.join(name), with_derivation(name, loss, data, |d| d)).expect("written");
+        succeed(&dir, &["run", name]);
+    }
+}
+
+#[test]
+fn the_comparison_with_grad_can_fail() {
+    let dir = scratch("spoiled");
+    let text = with_derivation("lesson.nn", "mse", "parts", |d| d.replacen("2/", "3/", 1));
+    std::fs::write(dir.join("lesson.nn"), text).expect("written");
+    let output = run_in(&dir, &["run", "lesson.nn"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("NN0404"), "{}", stderr(&output));
+}
+
+/// The checks inside the programs compare with formulas; gradcheck compares with differences.
+#[test]
+fn gradients_of_gradients() {
+    let dir = root().join("tests/second_order");
+    for name in programs("tests/second_order") {
+        let text = succeed(&dir, &["run", &name]);
+        for more in [&["--opt", "0"][..], &["--backend", "loops"]] {
+            let args: Vec<&str> = ["run", &name].iter().chain(more).copied().collect();
+            assert_eq!(succeed(&dir, &args), text, "{name} {more:?}");
+        }
+    }
+    for name in ["penalty.nn", "cubes.nn"] {
+        let table = succeed(&dir, &["gradcheck", "--all", name]);
+        assert!(table.contains("ok") && !table.contains("FAIL"), "{name}:\n{table}");
+    }
+}
+
+/// A derivative that the user states wrongly is what gradcheck is for.
+#[test]
+fn gradcheck_finds_a_wrong_derivative() {
+    let dir = scratch("wrong_derivative");
+    let program = |factor: &str| {
+        format!(
+            "fn cube(x) = x * x * x derivative x: {factor} * x * x\n\
+             dataset d {{\n  x: f32[n] = [0.5, 1, 2]\n}}\nplaceholder x: f32[batch]\n\
+             variable w: f32 = constant(0.7)\nloss l = sum(cube(w * x))\n\
+             train l on d {{\n  optimizer = sgd(lr=0.1)\n  steps = 1\n}}\n"
+        )
+    };
+    std::fs::write(dir.join("right.nn"), program("3")).expect("written");
+    std::fs::write(dir.join("wrong.nn"), program("2")).expect("written");
+    succeed(&dir, &["gradcheck", "right.nn"]);
+    let output = run_in(&dir, &["gradcheck", "wrong.nn"]);
+    assert_eq!(output.status.code(), Some(3), "{}{}", stdout(&output), stderr(&output));
+}
+
+/// `-` is stdin, whose relative paths start where one stands.
+#[test]
+fn a_program_from_stdin_runs() {
+    use std::io::Write as _;
+    let mut child = common::nn()
+        .args(["run", "-"])
+        .current_dir(examples())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("nn starts");
+    let text = std::fs::read(examples().join("lesson.nn")).expect("the lesson");
+    child.stdin.take().expect("piped").write_all(&text).expect("written");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(stdout(&output), run("lesson.nn", &[]));
+}
