@@ -32,7 +32,7 @@ fn run(text: &str) -> Vec<Vec<f64>> {
 
 /// Every number in a line, brackets and commas apart.
 fn numbers(line: &str) -> Vec<f64> {
-    line.split(|c: char| matches!(c, '[' | ']' | ',' | ' '))
+    line.split(['[', ']', ',', ' '])
         .filter(|word| !word.is_empty())
         .map(|word| word.parse().unwrap_or_else(|_| panic!("`{word}` is no number")))
         .collect()
