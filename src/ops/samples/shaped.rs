@@ -34,7 +34,7 @@ fn dims(shape: &[usize]) -> Attr {
 }
 
 /// Shapes with axes to fold: all, one, several, none, empty ones.
-const FOLDS: [(&[usize], &[usize]); 16] = [
+const FOLDS: [(&[usize], &[usize]); 18] = [
     (&[], &[]),
     (&[0], &[0]),
     (&[1], &[0]),
@@ -44,6 +44,9 @@ const FOLDS: [(&[usize], &[usize]); 16] = [
     (&[3, 5], &[0]),
     (&[3, 5], &[1]),
     (&[3, 5], &[0, 1]),
+    // Square: only numbers tell its axes apart.
+    (&[4, 4], &[0]),
+    (&[4, 4], &[1]),
     (&[0, 3], &[0]),
     (&[0, 3], &[1]),
     (&[1, 13], &[0]),
@@ -140,7 +143,7 @@ fn moving(seed: u64, cases: &[(&[usize], Attrs)]) -> Vec<Sample> {
 }
 
 pub fn transposes() -> Vec<Sample> {
-    let cases: [(&[usize], &[usize]); 14] = [
+    let cases: [(&[usize], &[usize]); 15] = [
         (&[], &[]),
         (&[7], &[0]),
         (&[3, 5], &[1, 0]),
@@ -149,6 +152,7 @@ pub fn transposes() -> Vec<Sample> {
         (&[1, 13], &[1, 0]),
         (&[17, 2], &[1, 0]),
         (&[2, 3, 4], &[2, 1, 0]),
+        (&[3, 3, 3], &[1, 2, 0]),
         (&[2, 3, 4], &[1, 2, 0]),
         (&[2, 3, 4], &[2, 0, 1]),
         (&[2, 3, 4], &[0, 2, 1]),
@@ -250,6 +254,7 @@ pub fn matmuls() -> Vec<Sample> {
         [3, 2, 0],
         [13, 11, 2],
         [4, 31, 3],
+        [5, 5, 5],
     ];
     let mut numbers = Numbers(20);
     let mut out = Vec::new();
