@@ -1,7 +1,9 @@
 //! Properties of every op, over the op table and its samples.
 
-use ndarray::ArrayD;
-use nn::gradcheck::{self, Report, Settings};
+mod checkers;
+
+use checkers::derivatives::{self, apply, weighted};
+use nn::gradcheck::{self, Settings};
 use nn::interp::{self, Bindings};
 use nn::ir::build::Builder;
 use nn::ir::dim::Dim;
@@ -10,51 +12,6 @@ use nn::ir::op::{Class, Kernel, OpDef, Sample, TypeErrorKind, Vjp};
 use nn::ops::{self, build};
 use nn::scalar::DType;
 use nn::tensor::Tensor;
-
-fn shape_of(a: &ArrayD<f64>) -> Vec<Dim> {
-    a.shape().iter().map(|n| Dim::constant(*n as i64)).collect()
-}
-
-/// The op applied to a sample: float operands are variables (bound), the others constants.
-struct Applied {
-    b: Builder,
-    out: NodeId,
-    variables: Vec<NodeId>,
-    bindings: Bindings,
-}
-
-fn apply(op: &'static OpDef, s: &Sample) -> Applied {
-    let mut b = Builder::default();
-    let mut bindings = Bindings::default();
-    let mut variables = Vec::new();
-    let mut operands = Vec::new();
-    for (i, (value, dtype)) in s.operands.iter().zip(&s.dtypes).enumerate() {
-        if dtype.is_float() {
-            let v = build::variable(&mut b, &format!("x{i}"), Type::new(*dtype, shape_of(value)));
-            bindings.nodes.insert(v, value.clone());
-            variables.push(v);
-            operands.push(v);
-        } else {
-            let elements = value.iter().copied().collect();
-            operands.push(build::constant(&mut b, Tensor::from_f64(*dtype, value.shape(), elements)));
-        }
-    }
-    let out =
-        b.apply(op, &operands, s.attrs.clone()).unwrap_or_else(|e| panic!("{}: {}", op.name, e.message));
-    Applied { b, out, variables, bindings }
-}
-
-/// The sum of the op's result, each element weighted by another number so that none can hide.
-fn weighted(a: &mut Applied) -> NodeId {
-    let ty = a.b.ty(a.out).clone();
-    let shape: Vec<usize> = ty.shape.iter().map(|d| d.as_const().unwrap() as usize).collect();
-    let n: usize = shape.iter().product();
-    let weights = (0..n).map(|i| 1.0 + ((i * 37) % 11) as f64 / 8.0).collect();
-    let weights = build::constant(&mut a.b, Tensor::from_f64(ty.dtype, &shape, weights));
-    let product = build::mul(&mut a.b, a.out, weights);
-    let axes: Vec<usize> = (0..shape.len()).collect();
-    build::sum(&mut a.b, product, &axes, build::Keep::No)
-}
 
 fn samples() -> impl Iterator<Item = (&'static OpDef, Sample)> {
     ops::all().flat_map(|op| (op.samples)().into_iter().map(move |s| (op, s)))
@@ -165,24 +122,10 @@ fn differentiable() -> impl Iterator<Item = (&'static OpDef, Sample)> {
     samples().filter(|(op, s)| s.smooth && matches!(op.vjp, Vjp::Rule(_)))
 }
 
-fn judge(what: &str, reports: &[Report]) -> usize {
-    for r in reports {
-        assert!(r.passed, "{what}: {:?}", r.worst);
-        assert_eq!(r.kinks, 0, "{what}: a smooth sample has a kink");
-    }
-    reports.iter().map(|r| r.entries).sum()
-}
-
 #[test]
 fn first_derivatives_agree_with_central_differences() {
-    let mut compared = 0;
-    for (i, (op, s)) in differentiable().enumerate() {
-        let mut a = apply(op, &s);
-        let loss = weighted(&mut a);
-        let settings = Settings { entries: 24, directions: 1, ..Settings::default() };
-        let reports = gradcheck::gradcheck(&a.b.graph, loss, &a.variables, &a.bindings, &settings).unwrap();
-        compared += judge(&format!("{} sample {i} {:?}", op.name, s.attrs), &reports);
-    }
+    let of = |op| derivatives::of_op(op).unwrap_or_else(|e| panic!("{e}"));
+    let compared: usize = ops::all().map(of).sum();
     assert!(compared > 5_000, "{compared}");
 }
 
@@ -206,7 +149,8 @@ fn second_derivatives_agree_with_central_differences() {
             Settings { entries: 6, directions: 1, relative: 1e-4, absolute: 1e-6, ..Settings::default() };
         let total = total.expect("a differentiable sample has a float operand");
         let reports = gradcheck::gradcheck(&a.b.graph, total, &a.variables, &a.bindings, &settings).unwrap();
-        compared += judge(&format!("{} sample {i} {:?}", op.name, s.attrs), &reports);
+        compared += derivatives::judge(&reports)
+            .unwrap_or_else(|e| panic!("{} sample {i} {:?}: {e}", op.name, s.attrs));
     }
     assert!(compared > 2_000, "{compared}");
 }
