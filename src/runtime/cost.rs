@@ -28,7 +28,7 @@ pub fn compile_work(program: &Program) -> u64 {
         Work::Contract { .. } => 10,
     };
     let insts: usize = program.kernels.iter().map(|k| body(&k.work) + 10).sum();
-    3_000 + 120 * insts as u64
+    15_000 + 120 * insts as u64
 }
 
 fn count(extents: &[Extent], rows: i64) -> u64 {

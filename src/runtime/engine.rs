@@ -6,7 +6,7 @@
 //!
 //! Knows functions, not directives, and prints nothing.
 
-use crate::codegen::{self, Executable};
+use crate::codegen::{self, Executable, Shape};
 use crate::diag::codes::run as codes;
 use crate::diag::{Diagnostic, InternalError};
 use crate::ir::dim::Sizes;
@@ -213,7 +213,12 @@ impl<'a> Engine<'a> {
         let mut constants = Region::zeroed(program.constants.len())
             .ok_or_else(|| RunError::bug("session", "no memory for constants"))?;
         constants.bytes_mut().copy_from_slice(&program.constants);
-        Ok(Loaded::Compiled(Box::new(Compiled { program, request: asked, constants, code: None, work: 0 })))
+        let shape = match layout {
+            Layout::Free { steps, .. } if steps >= MANY_STEPS => Shape::Auto,
+            _ => Shape::Loops,
+        };
+        let compiled = Compiled { program, request: asked, constants, shape, code: None, work: 0 };
+        Ok(Loaded::Compiled(Box::new(compiled)))
     }
 }
 
@@ -275,6 +280,8 @@ pub struct Compiled {
     /// What was asked for, to be replayed when an op fails.
     request: Request,
     constants: Region,
+    /// Which code to make, once it pays.
+    shape: Shape,
     code: Option<Executable>,
     /// Work that was interpreted so far, or announced, as [`work`] counts it.
     work: u64,
@@ -353,6 +360,10 @@ impl Loaded {
     }
 }
 
+/// Below so many steps a whole net in registers is not worth the time to allocate them: code for loops over
+/// memory is ready in a tenth of it.
+const MANY_STEPS: i64 = 100;
+
 impl Compiled {
     fn run(
         &mut self,
@@ -406,7 +417,8 @@ impl Compiled {
 
     fn compile(&mut self, engine: &mut Engine<'_>) -> Result<(), RunError> {
         let program = &self.program;
-        let code = engine.timed(Stage::Codegen, |_| codegen::compile(program, &codegen::Options::default()));
+        let code = engine
+            .timed(Stage::Codegen, |_| codegen::compile(program, &codegen::Options { shape: self.shape }));
         self.code = Some(code.map_err(|e| RunError::bug("codegen", e.to_string()))?);
         Ok(())
     }
