@@ -42,6 +42,14 @@ pub struct Requirement {
 }
 
 impl Program {
+    /// The train directives, in file order.
+    pub fn trains(&self) -> impl Iterator<Item = &Train> {
+        self.directives.iter().filter_map(|d| match d {
+            Directive::Train(t) => Some(t.as_ref()),
+            Directive::Action(_) => None,
+        })
+    }
+
     /// The leading dimensions of the placeholders, each once: what stands for the row count.
     pub fn row_names(&self) -> Vec<Arc<str>> {
         let mut names: Vec<Arc<str>> = Vec::new();

@@ -1,6 +1,5 @@
 //! `nn bench`: nanoseconds per step of the first train directive.
 
-use crate::check::program::Directive;
 use crate::cli::Exit;
 use crate::cli::output::{Bar, Terminal};
 use crate::cli::run::{self, Ready};
@@ -33,11 +32,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         Ok(r) => r,
         Err(exit) => return exit,
     };
-    let train = loaded.program.directives.iter().find_map(|d| match d {
-        Directive::Train(t) => Some(t.as_ref()),
-        Directive::Action(_) => None,
-    });
-    let Some(train) = train else {
+    let Some(train) = loaded.program.trains().next() else {
         shell.err("error: this file has no train directive, so there is nothing to measure\n");
         return Exit::USAGE;
     };

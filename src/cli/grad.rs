@@ -1,6 +1,6 @@
 //! `nn grad`: the derived gradient as a person would write it.
 
-use crate::check::program::{Directive, MeasureKind, Program};
+use crate::check::program::{MeasureKind, Program};
 use crate::cli::Exit;
 use crate::cli::load;
 use crate::cli::shell::Shell;
@@ -35,11 +35,7 @@ enum Format {
 }
 
 pub fn run(args: &Args, shell: &Shell) -> Exit {
-    let overrides = match load::overrides(&args.set, None) {
-        Ok(o) => o,
-        Err(bad) => return load::bad_set(shell, &bad),
-    };
-    let loaded = match load::load(&args.file, &overrides, shell) {
+    let loaded = match load::load_set(&args.file, &args.set, shell) {
         Ok(l) => l,
         Err(exit) => return exit,
     };
@@ -74,10 +70,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
 
 /// The loss (an index into measures) and the variables that are asked for.
 fn chosen(args: &Args, program: &Program) -> Result<(usize, Vec<NodeId>), String> {
-    let trained = program.directives.iter().find_map(|d| match d {
-        Directive::Train(t) => Some(t.loss),
-        Directive::Action(_) => None,
-    });
+    let trained = program.trains().next().map(|t| t.loss);
     let first_loss = || program.measures.iter().position(|m| m.kind == MeasureKind::Loss);
     let loss = match &args.of {
         Some(name) => program

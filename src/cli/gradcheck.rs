@@ -1,6 +1,6 @@
 //! `nn gradcheck`: each derived gradient against central differences, on the first batch.
 
-use crate::check::program::{Directive, Program, Train};
+use crate::check::program::{Program, Train};
 use crate::cli::Exit;
 use crate::cli::load::Loaded;
 use crate::cli::output::{Bar, Terminal};
@@ -33,15 +33,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         Ok(r) => r,
         Err(exit) => return exit,
     };
-    let trains: Vec<&Train> = loaded
-        .program
-        .directives
-        .iter()
-        .filter_map(|d| match d {
-            Directive::Train(t) => Some(t.as_ref()),
-            Directive::Action(_) => None,
-        })
-        .collect();
+    let trains: Vec<&Train> = loaded.program.trains().collect();
     if trains.is_empty() {
         shell.err("error: this file has no train directive, so there is no gradient to check\n");
         return Exit::USAGE;

@@ -1,6 +1,6 @@
 //! `nn ir`: one stage of the compiler as text. Deterministic: no addresses, no times.
 
-use crate::check::program::{Directive, Program, Train};
+use crate::check::program::{Program, Train};
 use crate::cli::Exit;
 use crate::cli::load::{self, Loaded};
 use crate::cli::shell::Shell;
@@ -65,11 +65,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     if args.stage == Stage::Ast {
         return ast(&args.file, shell);
     }
-    let overrides = match load::overrides(&args.set, None) {
-        Ok(o) => o,
-        Err(bad) => return load::bad_set(shell, &bad),
-    };
-    let loaded = match load::load(&args.file, &overrides, shell) {
+    let loaded = match load::load_set(&args.file, &args.set, shell) {
         Ok(l) => l,
         Err(exit) => return exit,
     };
@@ -176,11 +172,7 @@ fn show(
 
 /// The train directive number `k`, from 1.
 pub fn find_train(program: &Program, k: usize) -> Option<&Train> {
-    let mut trains = program.directives.iter().filter_map(|d| match d {
-        Directive::Train(t) => Some(t.as_ref()),
-        Directive::Action(_) => None,
-    });
-    trains.nth(k.checked_sub(1)?)
+    program.trains().nth(k.checked_sub(1)?)
 }
 
 /// A training step through passes and lowering, at `batch` rows or those of the directive.

@@ -20,6 +20,12 @@ pub struct Loaded {
     pub directory: PathBuf,
 }
 
+/// Reads, parses and checks with `--set` arguments; prints what is wrong.
+pub fn load_set(file: &str, set: &[String], shell: &Shell) -> Result<Loaded, Exit> {
+    let overrides = overrides(set, None).map_err(|argument| bad_set(shell, &argument))?;
+    load(file, &overrides, shell)
+}
+
 /// Reads, parses and checks; prints what is wrong.
 pub fn load(file: &str, overrides: &Overrides, shell: &Shell) -> Result<Loaded, Exit> {
     let text = read(file, shell)?;

@@ -24,11 +24,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, shell: &Shell) -> Exit {
-    let overrides = match load::overrides(&args.set, None) {
-        Ok(o) => o,
-        Err(bad) => return load::bad_set(shell, &bad),
-    };
-    let loaded = match load::load(&args.file, &overrides, shell) {
+    let loaded = match load::load_set(&args.file, &args.set, shell) {
         Ok(l) => l,
         Err(exit) => return exit,
     };

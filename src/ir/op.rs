@@ -4,6 +4,8 @@ use crate::ir::build::Builder;
 use crate::ir::dim::{Dim, Sizes};
 use crate::ir::graph::{Attrs, NodeId, Type};
 use crate::scalar::{Bin, Cmp, DType, Literal, Un, V};
+
+pub use crate::scalar::{Combine, Extreme};
 use ndarray::ArrayD;
 
 /// One op, whole: type rule, gradient rule and its reason, reference meaning, compiled meaning, samples.
@@ -214,22 +216,6 @@ pub enum LeafKind {
     Step,
     /// The number of the epoch, from 0.
     Epoch,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Combine {
-    Sum,
-    Prod,
-    Max,
-    Min,
-    Any,
-    All,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Extreme {
-    Max,
-    Min,
 }
 
 /// How the index of the result becomes an index of the operand.

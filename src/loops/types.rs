@@ -16,6 +16,8 @@
 
 use crate::scalar::{Bin, Cmp, DType, Literal, Un, V};
 
+pub use crate::scalar::{Combine, Extreme};
+
 /// Elements of a sum that are striped together.
 pub const SUM_BLOCK: i64 = 512;
 /// How many results of one block fit into a `partials` buffer: a sum may be made for that many outputs at once.
@@ -225,22 +227,6 @@ pub enum Work {
 pub struct Store {
     pub value: V,
     pub to: Access,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Combine {
-    Sum,
-    Prod,
-    Max,
-    Min,
-    Any,
-    All,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Extreme {
-    Max,
-    Min,
 }
 
 /// Straight-line per-element code; value `V(i)` is the result of instruction i.

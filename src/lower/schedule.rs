@@ -295,7 +295,7 @@ impl<'a> Scheduler<'a> {
         id: NodeId,
         buffer: BufferId,
         label: String,
-        combine: op::Combine,
+        combine: Combine,
     ) -> Result<(), InternalError> {
         let node = self.layout.node(id);
         let operand = node.operands[0];
@@ -303,14 +303,6 @@ impl<'a> Scheduler<'a> {
         let mut writer = Writer::new(&self.layout, space.len() + over.len());
         let value = writer.value(operand, &map)?;
         let body = writer.finish().body;
-        let combine = match combine {
-            op::Combine::Sum => Combine::Sum,
-            op::Combine::Prod => Combine::Prod,
-            op::Combine::Max => Combine::Max,
-            op::Combine::Min => Combine::Min,
-            op::Combine::Any => Combine::Any,
-            op::Combine::All => Combine::All,
-        };
         let out = whole(buffer, &space);
         // Room for block results comes with the buffer plan.
         let partials = None;
@@ -323,7 +315,7 @@ impl<'a> Scheduler<'a> {
         id: NodeId,
         buffer: BufferId,
         label: String,
-        extreme: op::Extreme,
+        extreme: Extreme,
     ) -> Result<(), InternalError> {
         let node = self.layout.node(id);
         let operand = node.operands[0];
@@ -335,10 +327,6 @@ impl<'a> Scheduler<'a> {
         let mut writer = Writer::new(&self.layout, space.len() + 1);
         let value = writer.value(operand, &map)?;
         let body = writer.finish().body;
-        let extreme = match extreme {
-            op::Extreme::Max => Extreme::Max,
-            op::Extreme::Min => Extreme::Min,
-        };
         let out = whole(buffer, &space);
         self.groups.add(label, space, Work::ArgReduce { over, body, value, extreme, out });
         Ok(())

@@ -128,6 +128,26 @@ pub enum Cmp {
     Ge,
 }
 
+/// How a reduction folds its elements.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Combine {
+    Sum,
+    Prod,
+    Max,
+    Min,
+    /// Bools only.
+    Any,
+    /// Bools only.
+    All,
+}
+
+/// Which element a search along an axis is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Extreme {
+    Max,
+    Min,
+}
+
 /// A value inside a [`crate::loops::types::Body`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct V(pub u32);
