@@ -2,7 +2,7 @@
 //!
 //! Gives every name, dimension and dtype a meaning, folds what is known at compile time, inlines
 //! functions, makes broadcasts explicit, and builds the step of each `train`. A failed binding becomes
-//! [`value::Value::Poison`], which silences what follows from it, so that one run reports every error of
+//! `value::Value::Poison`, which silences what follows from it, so that one run reports every error of
 //! a file. Never knows how anything is computed, and reads no data.
 
 mod action;

@@ -1,6 +1,6 @@
 //! The gradient of a loss as the lines a person would write.
 //!
-//! [`derive`] differentiates with a let for each primal's adjoint ([`adjoint`]), reads the result into a normal
+//! [`derive`](fn@derive) differentiates with a let for each primal's adjoint ([`adjoint`]), reads the result into a normal
 //! form ([`normal`], [`algebra`], [`read`]), looks for the shortest way to write each line ([`shorten`]) and for
 //! the lines worth having ([`inline`]), names and orders them, and builds the trees that are printed
 //! ([`build`], [`tree`]). The layout of a format is apart: [`text`] for people, [`code`] for the compiler.

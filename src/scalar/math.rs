@@ -115,7 +115,7 @@ fn rem<L: Lanes>(l: &mut L, x: L::V, y: L::V) -> L::V {
 const MAGIC: f64 = 12_582_912.0;
 const MAGIC_BITS: u64 = 0x4B40_0000;
 
-/// Horner with fused steps: c[0] + x·(c[1] + x·(…)).
+/// Horner with fused steps: `c[0] + x·(c[1] + x·(…))`.
 fn poly<L: Lanes>(l: &mut L, x: L::V, c: &[f64]) -> L::V {
     let (last, rest) = c.split_last().expect("a polynomial has a coefficient");
     let mut acc = l.constant(*last);
