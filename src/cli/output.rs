@@ -83,14 +83,16 @@ impl Output for Terminal<'_> {
         let started = *self.started.get_or_insert_with(Instant::now);
         if self.bar.is_none() && started.elapsed() > PATIENCE {
             let bar = ProgressBar::with_draw_target(Some(progress.total), ProgressDrawTarget::stderr());
-            let style = "{bar:30} {pos}/{len} steps, {per_sec}, {eta} left, loss {msg}";
+            let style = "{bar:24} {pos}/{len} steps, {eta} left, {msg}";
             // The template is a constant of ours.
             bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
             self.bar = Some(bar);
         }
         if let Some(bar) = &self.bar {
             bar.set_position(progress.step);
-            bar.set_message(crate::runtime::format::float(progress.loss, None));
+            let rate = progress.step as f64 / started.elapsed().as_secs_f64();
+            let loss = crate::runtime::format::float(progress.loss, None);
+            bar.set_message(format!("{rate:.0} steps/s, loss {loss}"));
         }
     }
 }
