@@ -9,6 +9,7 @@ use crate::diag::{Diagnostics, InternalError, Severity};
 use crate::ir::dim::Sizes;
 use crate::ir::graph::{Function, Graph, NodeId};
 use crate::ir::op::Class;
+use crate::ir::verify::Verified;
 use crate::loops;
 use crate::lower::{self, Target};
 use crate::opt::{self, Checks, Pass, Report};
@@ -62,13 +63,22 @@ pub fn back(
     checks: Checks,
     dump: &mut dyn FnMut(Dump<'_>),
 ) -> Result<loops::types::Program, InternalError> {
-    let function = opt::specialize(function, &known_sizes(target));
-    let verified =
-        opt::run(function, passes, checks, &mut |report, function| dump(Dump::Pass(report, function)))?;
+    let verified = optimize(function, target, passes, checks, &mut |r, f| dump(Dump::Pass(r, f)))?;
     dump(Dump::Opt(verified.function()));
     let program = lower::lower(&verified, target)?;
     dump(Dump::Loops(&program));
     Ok(program)
+}
+
+/// Puts in the sizes that the target knows and runs the passes; `observe` is called after each.
+pub fn optimize(
+    function: Function,
+    target: &Target,
+    passes: &[&'static Pass],
+    checks: Checks,
+    observe: &mut dyn FnMut(&Report, &Function),
+) -> Result<Verified, InternalError> {
+    opt::run(opt::specialize(function, &known_sizes(target)), passes, checks, observe)
 }
 
 /// Every dimension that has a value at compile time: the row count only if it is fixed.

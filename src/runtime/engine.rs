@@ -9,6 +9,7 @@
 use crate::codegen::{self, Executable, Shape};
 use crate::diag::codes::run as codes;
 use crate::diag::{Diagnostic, InternalError};
+use crate::driver;
 use crate::ir::dim::Sizes;
 use crate::ir::graph::Function;
 use crate::loops::memory::{self, Batches, Enter, Interpreted, Memory, Outcome, Region};
@@ -172,17 +173,6 @@ impl<'a> Engine<'a> {
         let asked = request.clone();
         let Request { function, rows, row_names, sizes, columns, layout } = request;
         let passes = self.passes.clone();
-        let verified = self.timed(Stage::Opt, |_| {
-            let function = match rows {
-                Rows::Fixed(n) => {
-                    let mut known = sizes.clone();
-                    known.extend(row_names.iter().map(|name| (name.clone(), n)));
-                    opt::specialize(function, &known)
-                }
-                Rows::UpTo(_) => function,
-            };
-            opt::run(function, &passes, Checks::default(), &mut |_, _| {})
-        })?;
         let mut target = Target {
             name,
             rows: match rows {
@@ -196,6 +186,9 @@ impl<'a> Engine<'a> {
             transposed_columns: None,
             fusion: if self.settings.opt == 0 { Fusion::None } else { Fusion::Full },
         };
+        let verified = self.timed(Stage::Opt, |_| {
+            driver::optimize(function, &target, &passes, Checks::default(), &mut |_, _| {})
+        })?;
         let mut program = self.timed(Stage::Lower, |_| lower::lower(&verified, &target))?;
         if let (Layout::Free { rows: laid_out, steps }, Backend::Jit) = (layout, self.settings.backend)
             && work(&program, rows.most()).saturating_mul(steps.max(0) as u64) > compile_work(&program)
