@@ -140,7 +140,14 @@ fn only_the_command_line_prints() {
 
 #[test]
 fn nothing_half_done_is_left() {
-    let words = ["todo!(", "unimplemented!(", "#[ignore", "FIXME", concat!("XX", "X")];
+    // Split, so that a search of the tree for these words does not find their list.
+    let words = [
+        concat!("todo", "!("),
+        concat!("unimplemented", "!("),
+        concat!("#[", "ignore"),
+        concat!("FIX", "ME"),
+        concat!("XX", "X"),
+    ];
     let mut found = Vec::new();
     for dir in ["src", "tests"] {
         for (file, text) in files(dir, "rs") {

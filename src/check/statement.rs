@@ -73,15 +73,7 @@ impl Cx<'_> {
     pub fn bind(&mut self, name: &Ident, value: Value, role: Role) {
         if let Some(old) = self.globals.get(&name.name) {
             let at = old.span;
-            self.report(
-                Diagnostic::error(
-                    &codes::BOUND_TWICE,
-                    name.span,
-                    format!("`{}` has a meaning already", name.name),
-                )
-                .other(at, "bound here"),
-            );
-            return;
+            return self.bound_twice(name, at);
         }
         if let Value::Node(id) = value
             && self.b.graph.node(id).name.is_none()
@@ -89,6 +81,11 @@ impl Cx<'_> {
             self.b.graph.node_mut(id).name = Some(name.name.as_str().into());
         }
         self.globals.insert(name.name.clone(), Entity { value, role, span: name.span });
+    }
+
+    fn bound_twice(&mut self, name: &Ident, first: Span) {
+        let text = format!("`{}` has a meaning already", name.name);
+        self.report(Diagnostic::error(&codes::BOUND_TWICE, name.span, text).other(first, "bound here"));
     }
 
     pub fn statement(&mut self, s: &Statement) {
@@ -228,15 +225,7 @@ impl Cx<'_> {
         };
         if let Some(old) = frame.locals.iter().find(|l| l.name == name.name) {
             let at = old.span;
-            self.report(
-                Diagnostic::error(
-                    &codes::BOUND_TWICE,
-                    name.span,
-                    format!("`{}` has a meaning already", name.name),
-                )
-                .other(at, "bound here"),
-            );
-            return;
+            return self.bound_twice(name, at);
         }
         self.local(&name.name, value, name.span);
     }
