@@ -35,7 +35,7 @@ pub enum Severity {
 }
 
 /// A place and what to say about it.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Label {
     pub span: Span,
     pub text: String,
@@ -81,7 +81,11 @@ impl Diagnostic {
     }
 
     pub fn other(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
-        self.secondary.push(Label { span, text: text.into() });
+        let label = Label { span, text: text.into() };
+        // Both operands may be one name, declared in one place.
+        if !self.secondary.contains(&label) {
+            self.secondary.push(label);
+        }
         self
     }
 
