@@ -239,6 +239,44 @@ fn halve_memory<'a>(e: &mut Emit<'a>, f: Folding, count: Size, at: &dyn Fn(&mut 
     }
 }
 
+/// The first `count` elements start a stripe each.
+fn start_stripes<'a>(
+    e: &mut Emit<'a>,
+    f: Folding,
+    first: Size,
+    count: Size,
+    element: &mut Element<'_, 'a>,
+    at: &dyn Fn(&mut Emit<'_>, Size) -> Place,
+) {
+    e.repeat((Size::Const(0), count, 1), 0, &mut |e, i| {
+        let position = e.add(first, i);
+        let v = element(e, position);
+        let place = at(e, i);
+        f.store(e, place, v);
+    });
+}
+
+/// Elements `from..to` join the stripes that are there, in ascending order.
+fn join_stripes<'a>(
+    e: &mut Emit<'a>,
+    f: Folding,
+    first: Size,
+    (from, to): (Size, Size),
+    element: &mut Element<'_, 'a>,
+    at: &dyn Fn(&mut Emit<'_>, Size) -> Place,
+) {
+    e.repeat((from, to, 1), 0, &mut |e, i| {
+        let position = e.add(first, i);
+        let x = element(e, position);
+        let i = e.value(i);
+        let stripe = e.b.ins().band_imm_s(i, STRIPES - 1);
+        let place = at(e, Size::Var(stripe));
+        let v = f.load(e, place);
+        let v = f.join(e, v, x);
+        f.store(e, place, v);
+    });
+}
+
 /// One block through stripes on the stack: any length from 1 on.
 fn memory_stripes<'a>(
     e: &mut Emit<'a>,
@@ -251,22 +289,8 @@ fn memory_stripes<'a>(
     let stripes = e.stack((STRIPES * stride) as u32);
     let at = |e: &mut Emit<'_>, i: Size| e.advance(stripes, i, Size::Const(1), stride as usize);
     let begun = e.min(length, Size::Const(STRIPES));
-    e.repeat((Size::Const(0), begun, 1), 0, &mut |e, i| {
-        let position = e.add(first, i);
-        let v = element(e, position);
-        let place = at(e, i);
-        f.store(e, place, v);
-    });
-    e.repeat((Size::Const(STRIPES), length, 1), 0, &mut |e, i| {
-        let position = e.add(first, i);
-        let x = element(e, position);
-        let i = e.value(i);
-        let stripe = e.b.ins().band_imm_s(i, STRIPES - 1);
-        let place = at(e, Size::Var(stripe));
-        let v = f.load(e, place);
-        let v = f.join(e, v, x);
-        f.store(e, place, v);
-    });
+    start_stripes(e, f, first, begun, element, &at);
+    join_stripes(e, f, first, (Size::Const(STRIPES), length), element, &at);
     halve_memory(e, f, begun, &at);
     f.load(e, stripes)
 }
@@ -386,12 +410,7 @@ fn open_quads<'a>(
     let whole_value = e.value(whole);
     let none = e.is_zero(whole_value);
     let branch = e.branch(none, &[]);
-    e.repeat((Size::Const(0), length, 1), 0, &mut |e, i| {
-        let position = e.add(first, i);
-        let v = element(e, position);
-        let place = at(e, i);
-        f.store(e, place, v);
-    });
+    start_stripes(e, f, first, length, element, &at);
     e.otherwise(&branch, &[]);
     let acc = (0..4)
         .map(|q| {
@@ -408,16 +427,7 @@ fn open_quads<'a>(
             f.store(e, place, *one);
         }
     }
-    e.repeat((whole, length, 1), 0, &mut |e, i| {
-        let position = e.add(first, i);
-        let x = element(e, position);
-        let i = e.value(i);
-        let stripe = e.b.ins().band_imm_s(i, STRIPES - 1);
-        let place = at(e, Size::Var(stripe));
-        let v = f.load(e, place);
-        let v = f.join(e, v, x);
-        f.store(e, place, v);
-    });
+    join_stripes(e, f, first, (whole, length), element, &at);
     e.join(branch, &[]);
     let begun = e.min(length, Size::Const(STRIPES));
     let count = e.value(begun);
