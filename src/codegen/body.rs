@@ -29,7 +29,8 @@ pub(super) struct Hoisted {
 pub(super) fn varying(e: &Emit<'_>, walk: &Walk, body: &Body, axis: usize) -> Vec<bool> {
     let mut varies: Vec<bool> = vec![];
     for inst in &body.insts {
-        let moves = |a: &Access| e.is_memory(a.buffer) && !walk.paths[walk.path(a)].strides[axis].is(0);
+        let moves =
+            |a: &Access| e.buffer(a.buffer).is_memory() && !walk.paths[walk.path(a)].strides[axis].is(0);
         let own = match inst {
             Inst::Load(a) | Inst::Gather { access: a, .. } => moves(a),
             Inst::Index(d) => walk.axis(*d) == Some(axis),
@@ -61,7 +62,7 @@ pub(super) fn can_widen(body: &Body, varies: &[bool]) -> bool {
 /// How many loads would have to collect lanes one by one along the axis.
 pub(super) fn collected(e: &Emit<'_>, walk: &Walk, body: &Body, varies: &[bool], axis: usize) -> usize {
     let count = |(i, inst): (usize, &Inst)| match inst {
-        Inst::Load(a) if varies[i] && e.is_memory(a.buffer) => {
+        Inst::Load(a) if varies[i] && e.buffer(a.buffer).is_memory() => {
             usize::from(!walk.paths[walk.path(a)].strides[axis].is(1))
         }
         Inst::Gather { index, access, .. } if varies[i] => {

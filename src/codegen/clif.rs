@@ -3,7 +3,7 @@
 //! It never knows what a kernel computes.
 
 use crate::codegen::symbols::Symbol;
-use crate::loops::types::{Buffer, BufferId, Extent, Place as Region, Program, Stop};
+use crate::loops::types::{Buffer, BufferId, Extent, Program, Stop};
 use crate::scalar::DType;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
@@ -62,13 +62,15 @@ pub(super) struct Emit<'a> {
     /// Where each buffer is, filled by `steps`.
     pub homes: Vec<Home>,
     /// The number of the kernel that is being written.
-    pub kernel: usize,
+    kernel: Size,
     /// Takes stop, kernel, position, value and limit.
     pub fault: Block,
     /// Rows of a batch, once it is loaded.
     rows: Option<Value>,
     sizes: BTreeMap<Extent, Value>,
     refs: BTreeMap<Symbol, FuncRef>,
+    /// Routines that this function calls.
+    pub routines: BTreeMap<usize, FuncRef>,
     /// Stack memory that kernels share, and how many pieces the present one uses.
     slots: Vec<ir::StackSlot>,
     taken: usize,
@@ -112,11 +114,12 @@ impl<'a> Emit<'a> {
             program,
             x86,
             homes: vec![],
-            kernel: 0,
+            kernel: Size::Const(0),
             fault,
             rows: None,
             sizes: BTreeMap::new(),
             refs: BTreeMap::new(),
+            routines: BTreeMap::new(),
             slots: vec![],
             taken: 0,
         }
@@ -262,7 +265,7 @@ impl<'a> Emit<'a> {
     }
 
     /// Begins the next kernel: stack memory of the one before is free again.
-    pub fn begin_kernel(&mut self, number: usize) {
+    pub fn begin_kernel(&mut self, number: Size) {
         self.kernel = number;
         self.taken = 0;
     }
@@ -386,7 +389,7 @@ impl<'a> Emit<'a> {
         self.b.ins().brif(bad, leave, &[], stay, &[]);
         self.b.switch_to_block(leave);
         let [position, value, limit] = details(self);
-        let (stop, kernel) = (self.iconst(stop as i64), self.iconst(self.kernel as i64));
+        let (stop, kernel) = (self.iconst(stop as i64), self.value(self.kernel));
         self.go(self.fault, &[stop, kernel, position, value, limit]);
         self.b.switch_to_block(stay);
     }
@@ -418,9 +421,5 @@ impl<'a> Emit<'a> {
     /// Where a buffer in memory starts.
     pub fn home(&self, id: BufferId) -> Home {
         self.homes[id.0 as usize]
-    }
-
-    pub fn is_memory(&self, id: BufferId) -> bool {
-        !matches!(self.buffer(id).place, Region::Step | Region::Epoch)
     }
 }

@@ -1,7 +1,7 @@
 //! From a finished function to executable memory, or to a listing.
 
 use crate::codegen::executable::Executable;
-use crate::codegen::steps;
+use crate::codegen::steps::{self, Functions};
 use crate::codegen::symbols::Symbol;
 use crate::codegen::{CodegenError, Options, Stage};
 use crate::loops::types::Program;
@@ -60,14 +60,14 @@ fn refused(program: &Program, refusal: &Refusal) -> CodegenError {
     CodegenError::Refused { program: program.name.clone(), reason: refusal.to_string() }
 }
 
-fn function(program: &Program, options: &Options, isa: &dyn TargetIsa) -> Result<Function, CodegenError> {
+fn functions(program: &Program, options: &Options, isa: &dyn TargetIsa) -> Result<Functions, CodegenError> {
     check_fma(isa)?;
-    Ok(steps::function(program, options, isa))
+    Ok(steps::functions(program, options, isa))
 }
 
 pub(super) fn compile(program: &Program, options: &Options) -> Result<Executable, CodegenError> {
     let isa = host()?;
-    let function = function(program, options, &*isa)?;
+    let functions = functions(program, options, &*isa)?;
     let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
     for symbol in Symbol::all() {
         builder.symbol(symbol.name(), symbol.address());
@@ -85,23 +85,37 @@ pub(super) fn compile(program: &Program, options: &Options) -> Result<Executable
         let signature = symbol.signature(module.target_config().default_call_conv);
         module.declare_function(symbol.name(), Linkage::Import, &signature).map_err(broken)?;
     }
-    let id = module.declare_anonymous_function(&function.signature).map_err(broken)?;
-    let mut context = Context::for_function(function);
-    module.define_function(id, &mut context).map_err(broken)?;
-    let size = context.compiled_code().map_or(0, |code| code.code_info().total_size as usize);
+    // Routines follow the symbols, in their order: `routines::import` counts on it.
+    let mut size = 0;
+    let mut define = |function: Function| {
+        let id = module.declare_anonymous_function(&function.signature).map_err(broken)?;
+        let mut context = Context::for_function(function);
+        module.define_function(id, &mut context).map_err(broken)?;
+        size += context.compiled_code().map_or(0, |code| code.code_info().total_size as usize);
+        Ok(id)
+    };
+    for routine in functions.routines {
+        define(routine)?;
+    }
+    let id = define(functions.main)?;
     module.finalize_definitions().map_err(|e| CodegenError::Memory(e.to_string()))?;
     Ok(Executable::new(module, id, size))
 }
 
 pub(super) fn text(program: &Program, options: &Options, stage: Stage) -> Result<String, CodegenError> {
     let isa = haswell()?;
-    let function = function(program, options, &*isa)?;
-    if stage == Stage::Clif {
-        return Ok(function.display().to_string());
+    let Functions { routines, main } = functions(program, options, &*isa)?;
+    let mut texts = vec![];
+    for function in std::iter::once(main).chain(routines) {
+        if stage == Stage::Clif {
+            texts.push(function.display().to_string());
+            continue;
+        }
+        let mut context = Context::for_function(function);
+        context.set_disasm(true);
+        let compiled =
+            context.compile(&*isa, &mut ControlPlane::default()).map_err(|e| refused(program, &e.inner))?;
+        texts.push(compiled.vcode.clone().unwrap_or_default());
     }
-    let mut context = Context::for_function(function);
-    context.set_disasm(true);
-    let compiled =
-        context.compile(&*isa, &mut ControlPlane::default()).map_err(|e| refused(program, &e.inner))?;
-    Ok(compiled.vcode.clone().unwrap_or_default())
+    Ok(texts.join("\n"))
 }

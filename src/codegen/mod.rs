@@ -5,7 +5,8 @@
 //!
 //! In reading order: `steps` writes the loop over batches, `walk` the loops over a kernel's space, `body`
 //! the per-element code through `quad` (one or four lanes) and `ints`; `map`, `reduce`, `fold` and
-//! `contract` are the kinds of kernels; `tiny` keeps a small net wholly in registers. `clif` holds sizes,
+//! `contract` are the kinds of kernels; `tiny` keeps a small net wholly in registers, `routines` lets
+//! kernels that are alike share their code. `clif` holds sizes,
 //! addresses and control flow; `jit` and `executable` turn the function into code that can be called.
 
 mod body;
@@ -18,6 +19,7 @@ mod jit;
 mod map;
 mod quad;
 mod reduce;
+mod routines;
 mod steps;
 mod symbols;
 mod tiny;

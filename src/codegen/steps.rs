@@ -3,6 +3,7 @@
 //! It never knows what a kernel computes.
 
 use crate::codegen::clif::{Emit, Home, Place, Size};
+use crate::codegen::routines::{self, Routines};
 use crate::codegen::{Options, Shape, contract, map, reduce, tiny, walk};
 use crate::loops::types::{Extent, Frame, Kernel, Place as Region, Program, Stop, Work};
 use crate::scalar::DType;
@@ -45,7 +46,7 @@ pub(super) struct LoopFields {
 }
 
 /// A field of the frame.
-fn field(e: &mut Emit<'_>, frame: Value, offset: usize) -> Value {
+pub(super) fn field(e: &mut Emit<'_>, frame: Value, offset: usize) -> Value {
     e.b.ins().load(types::I64, MemFlagsData::trusted(), frame, offset as i32)
 }
 
@@ -53,8 +54,22 @@ fn set_field(e: &mut Emit<'_>, frame: Value, offset: usize, value: Value) {
     e.b.ins().store(MemFlagsData::trusted(), value, frame, offset as i32);
 }
 
-/// The function of `program`, not yet compiled.
-pub(super) fn function(program: &Program, options: &Options, isa: &dyn TargetIsa) -> Function {
+/// The functions of a program, not yet compiled.
+pub(super) struct Functions {
+    /// Called by `main`, in the order of their numbers.
+    pub routines: Vec<Function>,
+    pub main: Function,
+}
+
+pub(super) fn functions(program: &Program, options: &Options, isa: &dyn TargetIsa) -> Functions {
+    let tiny = options.shape == Shape::Auto && tiny::suits(program);
+    let routines = if tiny { Routines::none(program) } else { Routines::find(program) };
+    let main = main_function(program, options.shape, &routines, isa);
+    let write = |example: &usize| routines::function(program, *example, options.shape, isa);
+    Functions { routines: routines.examples.iter().map(write).collect(), main }
+}
+
+fn main_function(program: &Program, shape: Shape, routines: &Routines, isa: &dyn TargetIsa) -> Function {
     let mut function = Function::with_name_signature(UserFuncName::default(), signature(isa));
     let mut context = FunctionBuilderContext::new();
     let mut b = FunctionBuilder::new(&mut function, &mut context);
@@ -65,10 +80,10 @@ pub(super) fn function(program: &Program, options: &Options, isa: &dyn TargetIsa
     let (fault, exit) = (b.create_block(), b.create_block());
     let mut e = Emit::new(b, program, isa.name() == "x64", fault);
     let call = enter(&mut e, frame, exit);
-    if options.shape == Shape::Auto && tiny::suits(program) {
+    if shape == Shape::Auto && tiny::suits(program) {
         tiny::run(&mut e, &call);
     } else {
-        run(&mut e, &call, options.shape);
+        run(&mut e, &call, shape, routines);
     }
     leave(&mut e, &call);
     let Emit { mut b, .. } = e;
@@ -101,7 +116,7 @@ fn enter(e: &mut Emit<'_>, frame: Value, exit: Block) -> Call {
 }
 
 /// The loop over steps.
-fn run(e: &mut Emit<'_>, call: &Call, shape: Shape) {
+fn run(e: &mut Emit<'_>, call: &Call, shape: Shape, routines: &Routines) {
     let fields = call.loop_fields(e);
     let (header, inside) = (e.b.create_block(), e.b.create_block());
     let i = e.b.append_block_param(header, types::I64);
@@ -118,8 +133,13 @@ fn run(e: &mut Emit<'_>, call: &Call, shape: Shape) {
     e.homes = call.homes(e, i, row);
     let program = e.program;
     for (number, kernel) in program.kernels.iter().enumerate() {
-        e.begin_kernel(number);
-        self::kernel(e, kernel, shape);
+        match routines.of(number) {
+            Some(routine) => routines::call(e, routine, number, call.frame),
+            None => {
+                e.begin_kernel(Size::Const(number as i64));
+                self::kernel(e, kernel, shape);
+            }
+        }
     }
     let next = e.b.ins().iadd_imm_s(i, 1);
     guard(e, call, next);
@@ -138,7 +158,7 @@ pub(super) fn next_row(e: &mut Emit<'_>, call: &Call, row: Value, end: Value, wr
     e.b.ins().select(over, back, row)
 }
 
-fn kernel(e: &mut Emit<'_>, kernel: &Kernel, shape: Shape) {
+pub(super) fn kernel(e: &mut Emit<'_>, kernel: &Kernel, shape: Shape) {
     match &kernel.work {
         Work::Map { body, stores } => map::map(e, kernel, body, stores, shape),
         Work::Reduce { body, value, combine, out, partials, .. } => {
@@ -241,6 +261,12 @@ fn leave(e: &mut Emit<'_>, call: &Call) {
     set_field(e, call.frame, offset_of!(Frame, stop), stop);
     e.b.ins().return_(&[]);
 
+    write_fault(e, call.frame);
+    e.b.ins().return_(&[]);
+}
+
+/// Writes into the frame what the fault block is given. The way out is the caller's.
+pub(super) fn write_fault(e: &mut Emit<'_>, frame: Value) {
     let fault = e.fault;
     e.b.set_cold_block(fault);
     e.b.switch_to_block(fault);
@@ -253,7 +279,6 @@ fn leave(e: &mut Emit<'_>, call: &Call) {
         offset_of!(Frame, fault_limit),
     ];
     for (offset, value) in fields.into_iter().zip(values) {
-        set_field(e, call.frame, offset, value);
+        set_field(e, frame, offset, value);
     }
-    e.b.ins().return_(&[]);
 }

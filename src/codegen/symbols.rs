@@ -37,6 +37,11 @@ const ALL: [Symbol; 11] = [
     Symbol::IntPow,
 ];
 
+/// How many there are.
+pub(super) fn count() -> u32 {
+    ALL.len() as u32
+}
+
 impl Symbol {
     /// In the order of their numbers.
     pub fn all() -> impl Iterator<Item = Symbol> {

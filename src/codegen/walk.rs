@@ -193,7 +193,7 @@ impl Walk {
         let mut next = cursor.clone();
         next.at[axis] = index;
         for (i, path) in self.paths.iter().enumerate() {
-            if e.is_memory(path.access.buffer) {
+            if e.buffer(path.access.buffer).is_memory() {
                 next.places[i] = e.advance(cursor.places[i], index, path.strides[axis], path.bytes);
             }
         }

@@ -128,6 +128,13 @@ pub struct Buffer {
     pub place: Place,
 }
 
+impl Buffer {
+    /// Whether it is read from memory; the numbers of step and epoch are not.
+    pub fn is_memory(&self) -> bool {
+        !matches!(self.place, Place::Step | Place::Epoch)
+    }
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub enum Place {
     /// Rows of fed data: column `index` of [`Program::columns`], from the batch's first row on.
@@ -266,6 +273,25 @@ pub enum Inst {
         value: V,
         limit: Extent,
     },
+}
+
+impl Work {
+    /// Every access, to be changed.
+    pub fn accesses_mut(&mut self) -> Vec<&mut Access> {
+        fn of_body(body: &mut Body) -> impl Iterator<Item = &mut Access> {
+            body.insts.iter_mut().filter_map(|inst| match inst {
+                Inst::Load(access) | Inst::Gather { access, .. } => Some(access),
+                _ => None,
+            })
+        }
+        match self {
+            Work::Map { body, stores } => of_body(body).chain(stores.iter_mut().map(|s| &mut s.to)).collect(),
+            Work::Reduce { body, out, .. } | Work::ArgReduce { body, out, .. } => {
+                of_body(body).chain(std::iter::once(out)).collect()
+            }
+            Work::Contract { a, b, out, .. } => vec![a, b, out],
+        }
+    }
 }
 
 impl Body {

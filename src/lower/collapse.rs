@@ -2,7 +2,6 @@
 //! loops are long. Folded axes stay in their order, so sums keep theirs.
 
 use crate::loops::types::{Extent, Inst, Kernel, Program, Work};
-use crate::lower::group::accesses_mut;
 
 pub(super) fn collapse(mut program: Program) -> Program {
     for kernel in &mut program.kernels {
@@ -56,7 +55,7 @@ fn merge_axes(work: &mut Work, axis: usize, inner: &Extent) -> bool {
     if positions(work).any(|d| d == axis || d == axis + 1) {
         return false;
     }
-    let mut accesses = accesses_mut(work);
+    let mut accesses = work.accesses_mut();
     // An access without these axes (the result of a fold) does not move along them.
     let even = |strides: &[Extent]| match strides.get(axis + 1) {
         Some(step) => strides[axis] == step.times(inner),
@@ -79,7 +78,7 @@ fn remove_axis(work: &mut Work, axis: usize) -> bool {
     if positions(work).any(|d| d == axis) {
         return false;
     }
-    for access in accesses_mut(work) {
+    for access in work.accesses_mut() {
         if axis < access.strides.len() {
             access.strides.remove(axis);
         }

@@ -221,20 +221,3 @@ pub(super) fn writes(work: &Work) -> Vec<&Access> {
         Work::Reduce { out, .. } | Work::ArgReduce { out, .. } | Work::Contract { out, .. } => vec![out],
     }
 }
-
-/// Every access of a kernel, to be changed.
-pub(super) fn accesses_mut(work: &mut Work) -> Vec<&mut Access> {
-    fn of_body(body: &mut Body) -> impl Iterator<Item = &mut Access> {
-        body.insts.iter_mut().filter_map(|inst| match inst {
-            Inst::Load(access) | Inst::Gather { access, .. } => Some(access),
-            _ => None,
-        })
-    }
-    match work {
-        Work::Map { body, stores } => of_body(body).chain(stores.iter_mut().map(|s| &mut s.to)).collect(),
-        Work::Reduce { body, out, .. } | Work::ArgReduce { body, out, .. } => {
-            of_body(body).chain(std::iter::once(out)).collect()
-        }
-        Work::Contract { a, b, out, .. } => vec![a, b, out],
-    }
-}

@@ -7,7 +7,7 @@ use crate::diag::InternalError;
 use crate::loops::types::{Access, Body, BufferId, Extent, Inst, Kernel, Program, Store, Work};
 use crate::lower::Target;
 use crate::lower::access::{identity, space_of, through, whole};
-use crate::lower::group::{accesses_mut, reads, writes};
+use crate::lower::group::{reads, writes};
 use crate::lower::schedule::Schedule;
 use std::collections::{HashMap, HashSet};
 
@@ -31,7 +31,7 @@ pub(super) fn place_updates(schedule: Schedule<'_>, target: &Target) -> Result<P
     }
     let moved = |b: BufferId| in_place.get(&b).copied().unwrap_or(b);
     for kernel in &mut program.kernels {
-        for access in accesses_mut(&mut kernel.work) {
+        for access in kernel.work.accesses_mut() {
             access.buffer = moved(access.buffer);
         }
     }
@@ -112,7 +112,7 @@ fn drop_unread(program: &mut Program, updates: &[(BufferId, BufferId)]) {
         }
     }
     let at = |b: BufferId| renumbered[&b];
-    for access in program.kernels.iter_mut().flat_map(|k| accesses_mut(&mut k.work)) {
+    for access in program.kernels.iter_mut().flat_map(|k| k.work.accesses_mut()) {
         access.buffer = at(access.buffer);
     }
     program.guard = program.guard.map(at);

@@ -4,6 +4,7 @@ mod contractions;
 mod maps;
 mod nets;
 mod reductions;
+mod routines;
 mod runs;
 
 use crate::codegen::executable::calls;

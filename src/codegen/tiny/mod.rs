@@ -163,7 +163,7 @@ pub(super) fn run(e: &mut Emit<'_>, call: &Call) {
         net.sources[k.id.0 as usize] = Source::Cells(Cells { vectors, at });
     }
     for (number, kernel) in program.kernels.iter().enumerate() {
-        e.begin_kernel(number);
+        e.begin_kernel(Size::Const(number as i64));
         kernels::kernel(e, &mut net, kernel, rows);
     }
     for (_, id) in &program.results {
