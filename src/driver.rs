@@ -13,22 +13,46 @@ use crate::ir::verify::Verified;
 use crate::loops;
 use crate::lower::{self, Target};
 use crate::opt::{self, Checks, Pass, Report};
+use crate::runtime::files::{Files, InMemory};
 use crate::source::Sources;
-use crate::{check, syntax};
+use crate::{check, syntax, using};
 use std::sync::Arc;
 
-/// Parses and checks a text. Errors come sorted by place; the sources then hold every file they point into.
+/// Parses and checks a text that uses no other file.
 pub fn front(
     name: &str,
     text: impl Into<Arc<str>>,
     overrides: &Overrides,
     sources: &mut Sources,
 ) -> Result<Program, Diagnostics> {
+    front_with(name, text, overrides, sources, &InMemory::default())
+}
+
+/// Parses and checks a text with what it uses of `files`. Errors come sorted by place; the sources then hold
+/// every file they point into.
+pub fn front_with(
+    name: &str,
+    text: impl Into<Arc<str>>,
+    overrides: &Overrides,
+    sources: &mut Sources,
+    files: &dyn Files,
+) -> Result<Program, Diagnostics> {
     let id = sources.add(name, text);
     let file = sources.file(id).clone();
     let (ast, mut found) = syntax::parse(&file);
+    let (ast, used) = using::expand(ast, id, sources, files);
+    if used.has_errors() {
+        // Without a file that is used, every name of it would be an error of its own.
+        found.0.extend(used.0);
+        found.sort();
+        return Err(found);
+    }
     match check::elaborate(&ast, &file, sources, overrides) {
-        Ok(program) if !found.has_errors() => Ok(program),
+        Ok(mut program) if !found.has_errors() => {
+            program.warnings.0.extend(used.0);
+            program.warnings.sort();
+            Ok(program)
+        }
         Ok(_) => {
             found.sort();
             Err(found)
@@ -41,9 +65,13 @@ pub fn front(
     }
 }
 
-/// Whether the first error is a limit that was exceeded (exit 5) and not a mistake (exit 1).
-pub fn is_limit(found: &Diagnostics) -> bool {
-    found.0.iter().find(|d| d.severity == Severity::Error).is_some_and(|d| codes::is_limit(d.code))
+/// The exit code that the first error asks for: a limit 5, a file that cannot be read 4, a mistake 1.
+pub fn exit_code(found: &Diagnostics) -> u8 {
+    match found.0.iter().find(|d| d.severity == Severity::Error) {
+        Some(d) if codes::is_limit(d.code) => 5,
+        Some(d) if codes::is_file(d.code) => 4,
+        _ => 1,
+    }
 }
 
 /// What [`back`] shows after each of its stages.

@@ -51,3 +51,4 @@ pub mod scalar;
 pub mod source;
 pub mod syntax;
 pub mod tensor;
+pub mod using;

@@ -41,6 +41,8 @@ pub struct SourceFile {
     pub id: FileId,
     pub name: String,
     pub text: Arc<str>,
+    /// Where paths in it start, seen from the first file's directory: empty there.
+    pub directory: String,
 }
 
 impl SourceFile {
@@ -52,13 +54,22 @@ impl SourceFile {
         (line, upto[start..].chars().count() + 1)
     }
 
+    /// A path that is written in this file, seen from the first file's directory.
+    pub fn path(&self, written: &str) -> String {
+        if self.directory.is_empty() || written.starts_with('/') {
+            written.to_string()
+        } else {
+            format!("{}/{written}", self.directory)
+        }
+    }
+
     /// The text of a line (from 1), without its newline.
     pub fn line(&self, number: usize) -> &str {
         self.text.split('\n').nth(number - 1).unwrap_or("").trim_end_matches('\r')
     }
 }
 
-/// All texts of one compilation: the user's file first, then the prelude files it reaches.
+/// All texts of one compilation: the user's file first, then the files it uses, then those of the prelude.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     files: Vec<SourceFile>,
@@ -66,8 +77,19 @@ pub struct Sources {
 
 impl Sources {
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> FileId {
+        self.add_below("", name, text)
+    }
+
+    /// A text whose paths start in another directory than those of the first file.
+    pub fn add_below(
+        &mut self,
+        directory: impl Into<String>,
+        name: impl Into<String>,
+        text: impl Into<Arc<str>>,
+    ) -> FileId {
         let id = FileId(self.files.len() as u32);
-        self.files.push(SourceFile { id, name: name.into(), text: text.into() });
+        let (name, text, directory) = (name.into(), text.into(), directory.into());
+        self.files.push(SourceFile { id, name, text, directory });
         id
     }
 

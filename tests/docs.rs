@@ -2,13 +2,14 @@
 //! output stands below.
 //!
 //! A fence marked `nn` must check without an error or a warning, `nn,fails=NN0107` must fail with that code as
-//! its first error, and `nn,run` must print exactly the next `text` block.
+//! its first error, and `nn,run` must print exactly the next `text` block. `nn,file=f.nn` is a file that others may
+//! use, and `nn,run,note` is run as well though a note is said of it.
 
 use nn::check::program::{Overrides, Program};
 use nn::diag::{Diagnostics, Severity};
 use nn::driver;
 use nn::ir::op::Class;
-use nn::runtime::files::Disk;
+use nn::runtime::files::{Disk, InMemory};
 use nn::runtime::output::Collected;
 use nn::runtime::session::{self, Options};
 use nn::source::Sources;
@@ -55,17 +56,18 @@ fn documents() -> Vec<Block> {
         .collect()
 }
 
-fn front(text: &str) -> Result<Program, Diagnostics> {
-    let found = driver::front("document.nn", text, &Overrides::default(), &mut Sources::default());
-    match found {
-        Ok(program) if !program.warnings.is_empty() => Err(program.warnings),
+fn front(block: &Block, used: &InMemory) -> Result<Program, Diagnostics> {
+    let (overrides, mut sources) = (Overrides::default(), Sources::default());
+    match driver::front_with("document.nn", &*block.text, &overrides, &mut sources, used) {
+        Ok(program) if block.info.ends_with(",note") == program.warnings.is_empty() => Err(program.warnings),
+        Ok(program) if program.warnings.has_warnings() => Err(program.warnings),
         other => other,
     }
 }
 
-/// What is wrong with a block, given the blocks that follow it.
-fn wrong(block: &Block, following: &[Block]) -> Option<String> {
-    let checked = front(&block.text);
+/// What is wrong with a block, given the blocks that follow it and the files that it may use.
+fn wrong(block: &Block, following: &[Block], used: &InMemory) -> Option<String> {
+    let checked = front(block, used);
     if let Some(code) = block.info.strip_prefix("nn,fails=") {
         return match checked {
             Ok(_) => Some(format!("it should fail with {code}")),
@@ -79,7 +81,7 @@ fn wrong(block: &Block, following: &[Block]) -> Option<String> {
         Ok(program) => program,
         Err(found) => return Some(format!("{found:#?}")),
     };
-    if block.info == "nn" {
+    if !block.info.starts_with("nn,run") {
         return None;
     }
     let Some(want) = following.iter().find(|b| b.info == "text") else {
@@ -99,9 +101,13 @@ fn the_code_in_the_documents_is_right() {
     let all = documents();
     let mut found = Vec::new();
     let mut seen = 0;
+    let mut used = InMemory::default();
     for (i, block) in all.iter().enumerate() {
         match block.info.as_str() {
-            "nn" | "nn,run" => {}
+            "nn" | "nn,run" | "nn,run,note" => {}
+            info if info.starts_with("nn,file=") => {
+                used = used.with(&info["nn,file=".len()..], &*block.text);
+            }
             info if info.starts_with("nn,fails=NN") => {}
             info if info.starts_with("nn") => {
                 found.push(format!("{}:{}: `{info}` is no mark", block.document, block.line));
@@ -110,7 +116,7 @@ fn the_code_in_the_documents_is_right() {
             _ => continue,
         }
         seen += 1;
-        if let Some(text) = wrong(block, &all[i + 1..]) {
+        if let Some(text) = wrong(block, &all[i + 1..], &used) {
             found.push(format!("{}:{}: {text}", block.document, block.line));
         }
     }
@@ -122,7 +128,7 @@ fn the_code_in_the_documents_is_right() {
 fn the_check_of_documents_can_fail() {
     let marked = |text: &str| {
         let all = blocks("a test", text);
-        wrong(&all[0], &all[1..])
+        wrong(&all[0], &all[1..], &InMemory::default())
     };
     assert_eq!(marked("```nn\na = 1\n```\n"), None);
     assert!(marked("```nn\na = \n```\n").is_some());
@@ -132,6 +138,7 @@ fn the_check_of_documents_can_fail() {
     assert_eq!(marked("```nn,run\nprint 1 + 1\n```\nso\n```text\n1 + 1 = 2\n```\n"), None);
     assert!(marked("```nn,run\nprint 1 + 1\n```\n```text\n1 + 1 = 3\n```\n").is_some());
     assert!(marked("```nn,run\nprint 1 + 1\n```\n").is_some());
+    assert!(marked("```nn,run,note\nprint 1\n```\n```text\n1 = 1\n```\n").is_some());
 }
 
 /// The reference names every definition of the prelude and every op that a program can write by name.

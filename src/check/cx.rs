@@ -64,7 +64,6 @@ pub struct Outer {
 
 pub struct Cx<'a> {
     pub sources: &'a mut Sources,
-    pub file: FileId,
     pub diags: Diagnostics,
     pub b: Builder,
     pub place: Place,
@@ -101,10 +100,9 @@ pub struct Cx<'a> {
 }
 
 impl<'a> Cx<'a> {
-    pub fn new(file: &SourceFile, sources: &'a mut Sources) -> Cx<'a> {
+    pub fn new(sources: &'a mut Sources) -> Cx<'a> {
         Cx {
             sources,
-            file: file.id,
             diags: Diagnostics::default(),
             b: Builder::default(),
             place: Place::Program,
@@ -136,22 +134,27 @@ impl<'a> Cx<'a> {
         self.report(Diagnostic::error(code, span, message))
     }
 
+    /// Whether a place lies in the user's own files, not in the prelude.
+    pub fn is_ours(&self, span: Span) -> bool {
+        !self.prelude_files.values().any(|id| *id == span.file)
+    }
+
     /// Reports, moving a place inside the prelude to the call in the user's file that led there.
     pub fn report(&mut self, mut d: Diagnostic) -> Value {
-        if d.primary.span.file != self.file {
-            let call = self.frames.iter().rev().map(|f| f.call).find(|c| c.file == self.file);
+        if !self.is_ours(d.primary.span) {
+            let call = self.frames.iter().rev().map(|f| f.call).find(|c| self.is_ours(*c));
             if let Some(call) = call {
                 let inside =
                     self.sources.text(d.primary.span).split_whitespace().collect::<Vec<_>>().join(" ");
                 d.notes.push(format!("in `{inside}`, {}", self.sources.place(d.primary.span)));
                 d.primary.span = call;
-                d.secondary.retain(|l| l.span.file == self.file);
+                d.secondary.retain(|l| self.is_ours(l.span));
                 if d.severity == Severity::Error {
                     d.fix = None;
                 }
             }
         } else if let Some(frame) = self.frames.last()
-            && frame.call.file == self.file
+            && self.is_ours(frame.call)
             && frame.call != d.primary.span
         {
             let text = format!("`{}` is used here", frame.name);

@@ -315,7 +315,7 @@ impl Cx<'_> {
             return Value::Poison;
         }
         let path = match arg(0).map(|g| (&g.value, g.span)) {
-            Some((Value::Str(s), _)) => s.to_string(),
+            Some((Value::Str(s), at)) => self.sources.file(at.file).path(s),
             Some((other, at)) => {
                 let text = format!("a path is a string, not {}", other.describe());
                 return self.error(&codes::KIND, at, text);

@@ -47,7 +47,7 @@ pub fn elaborate(
     sources: &mut Sources,
     overrides: &Overrides,
 ) -> Result<Program, Diagnostics> {
-    let mut cx = Cx::new(file, sources);
+    let mut cx = Cx::new(sources);
     cx.apply_overrides(ast, overrides);
     cx.declare(ast);
     for statement in &ast.statements {

@@ -174,7 +174,7 @@ impl Cx<'_> {
 
     /// The name of the file's constant that a number was written as, so that a derivation can show it.
     fn const_name(&self, number: Num, span: Span) -> Option<Arc<str>> {
-        if span.file != self.file {
+        if !self.is_ours(span) {
             return None;
         }
         let word = self.sources.text(span);

@@ -124,9 +124,8 @@ impl Cx<'_> {
             StatementKind::Repeat { var, .. } => {
                 self.error(&later::NOT_YET_REPEAT, var.span, "`repeat` is not there yet");
             }
-            StatementKind::Use { path } => {
-                self.error(&later::NOT_YET_USE, path.span, "`use` is not there yet");
-            }
+            // Its declarations stand in its place already.
+            StatementKind::Use { .. } => {}
             StatementKind::Assign { target, .. } => {
                 let text = "`<-` belongs in an optimizer";
                 self.error(&codes::WRONG_PLACE, target.span, text);

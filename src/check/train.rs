@@ -171,7 +171,7 @@ impl Cx<'_> {
                             self.program.variables[index].name
                         );
                         d = d.note(format!("`{name}` cuts the path: {reason}"));
-                        if let Some(place) = place.filter(|p| p.file == self.file) {
+                        if let Some(place) = place.filter(|p| self.is_ours(*p)) {
                             d = d.other(place, format!("`{name}` here"));
                         }
                     }

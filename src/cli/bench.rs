@@ -28,7 +28,7 @@ enum Format {
 }
 
 pub fn run(args: &Args, shell: &Shell) -> Exit {
-    let Ready { loaded, options, files } = match run::ready(&args.file, &args.how, shell) {
+    let Ready { loaded, options } = match run::ready(&args.file, &args.how, shell) {
         Ok(r) => r,
         Err(exit) => return exit,
     };
@@ -44,7 +44,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         }
     };
     let figures = {
-        let mut session = Session::new(&loaded.program, options, &files, &mut terminal, &mut record);
+        let mut session = Session::new(&loaded.program, options, &loaded.files, &mut terminal, &mut record);
         session.prepare().and_then(|()| bench::measure(&mut session, train))
     };
     match figures {

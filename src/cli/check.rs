@@ -1,6 +1,5 @@
 //! `nn check`: everything that can be said without running.
 
-use crate::check::program::Overrides;
 use crate::cli::Exit;
 use crate::cli::load;
 use crate::cli::shell::Shell;
@@ -13,19 +12,14 @@ pub struct Args {
     /// `warnings`: a warning fails the check.
     #[arg(long, value_name = "WHAT", value_parser = ["warnings"])]
     deny: Option<String>,
-    /// Override a const.
-    #[arg(long = "set", value_name = "NAME=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    given: load::Given,
 }
 
 pub fn run(args: &Args, shell: &Shell) -> Exit {
-    let overrides = match load::overrides(&args.set, None) {
-        Ok(o) => o,
-        Err(exit) => return load::bad_set(shell, &exit),
-    };
     let mut worst = Exit::OK;
     for file in &args.files {
-        let exit = one(file, &overrides, args.deny.is_some(), shell);
+        let exit = one(file, args, shell);
         if exit.0 > worst.0 {
             worst = exit;
         }
@@ -33,10 +27,10 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     worst
 }
 
-fn one(file: &str, overrides: &Overrides, deny_warnings: bool, shell: &Shell) -> Exit {
-    match load::load(file, overrides, shell) {
+fn one(file: &str, args: &Args, shell: &Shell) -> Exit {
+    match load::load(file, &args.given, None, shell) {
         Err(exit) => exit,
-        Ok(loaded) if deny_warnings && !loaded.program.warnings.is_empty() => Exit::SOURCE,
+        Ok(loaded) if args.deny.is_some() && loaded.program.warnings.has_warnings() => Exit::SOURCE,
         Ok(_) => Exit::OK,
     }
 }

@@ -23,9 +23,8 @@ pub struct Args {
     /// Text for people, or code that compiles below the program.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Override a const.
-    #[arg(long = "set", value_name = "NAME=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    given: load::Given,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,7 +34,7 @@ enum Format {
 }
 
 pub fn run(args: &Args, shell: &Shell) -> Exit {
-    let loaded = match load::load_set(&args.file, &args.set, shell) {
+    let loaded = match load::load(&args.file, &args.given, None, shell) {
         Ok(l) => l,
         Err(exit) => return exit,
     };

@@ -29,7 +29,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, shell: &Shell) -> Exit {
-    let Ready { loaded, options, files } = match run::ready(&args.file, &args.how, shell) {
+    let Ready { loaded, options } = match run::ready(&args.file, &args.how, shell) {
         Ok(r) => r,
         Err(exit) => return exit,
     };
@@ -40,7 +40,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     }
     let mut terminal = Terminal::new(shell, Bar::Never);
     let mut record = |_, _| {};
-    let mut session = Session::new(&loaded.program, options, &files, &mut terminal, &mut record);
+    let mut session = Session::new(&loaded.program, options, &loaded.files, &mut terminal, &mut record);
     let mut passed = true;
     let mut text = String::new();
     let mut work = || -> Result<Result<(), gradcheck::GradcheckError>, RunError> {

@@ -44,9 +44,8 @@ pub struct Args {
     /// How much is optimized: 0, 1 or 2.
     #[arg(long, value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
     opt: u8,
-    /// Override a const.
-    #[arg(long = "set", value_name = "NAME=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    given: load::Given,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,7 +64,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     if args.stage == Stage::Ast {
         return ast(&args.file, shell);
     }
-    let loaded = match load::load_set(&args.file, &args.set, shell) {
+    let loaded = match load::load(&args.file, &args.given, None, shell) {
         Ok(l) => l,
         Err(exit) => return exit,
     };
@@ -94,7 +93,7 @@ fn ast(file: &str, shell: &Shell) -> Exit {
     let (parsed, found) = syntax::parse(&source);
     if found.has_errors() {
         shell.diagnostics(&found, &sources);
-        return if driver::is_limit(&found) { Exit::LIMIT } else { Exit::SOURCE };
+        return Exit(driver::exit_code(&found));
     }
     shell.out(&syntax::print::print(&parsed));
     Exit::OK

@@ -5,6 +5,7 @@ use crate::cli::Exit;
 use crate::cli::shell::Shell;
 use crate::diag::render::Shown;
 use crate::driver;
+use crate::runtime::files::Disk;
 use crate::source::Sources;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -12,35 +13,42 @@ use std::path::{Path, PathBuf};
 /// Longest source that is read.
 const LIMIT_BYTES: u64 = 1 << 20;
 
+/// What every command that reads a program takes besides its name.
+#[derive(clap::Args, Debug)]
+pub struct Given {
+    /// Override a const.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Files below this directory may be read too.
+    #[arg(long, value_name = "DIR")]
+    allow_read: Vec<PathBuf>,
+}
+
 #[derive(Debug)]
 pub struct Loaded {
     pub sources: Sources,
     pub program: Program,
-    /// Where relative paths in the file start.
-    pub directory: PathBuf,
-}
-
-/// Reads, parses and checks with `--set` arguments; prints what is wrong.
-pub fn load_set(file: &str, set: &[String], shell: &Shell) -> Result<Loaded, Exit> {
-    let overrides = overrides(set, None).map_err(|argument| bad_set(shell, &argument))?;
-    load(file, &overrides, shell)
+    /// The file system as the program sees it.
+    pub files: Disk,
 }
 
 /// Reads, parses and checks; prints what is wrong.
-pub fn load(file: &str, overrides: &Overrides, shell: &Shell) -> Result<Loaded, Exit> {
+pub fn load(file: &str, given: &Given, seed: Option<u64>, shell: &Shell) -> Result<Loaded, Exit> {
+    let overrides = overrides(&given.set, seed, shell)?;
     let text = read(file, shell)?;
     let name = if file == "-" { "stdin" } else { file };
+    let files = Disk::new(directory(file), given.allow_read.clone());
     let mut sources = Sources::default();
-    match driver::front(name, text, overrides, &mut sources) {
+    match driver::front_with(name, text, &overrides, &mut sources, &files) {
         Ok(program) => {
             if !shell.quiet {
                 shell.diagnostics(&program.warnings, &sources);
             }
-            Ok(Loaded { sources, program, directory: directory(file) })
+            Ok(Loaded { sources, program, files })
         }
         Err(found) => {
             shell.diagnostics(&found, &sources);
-            Err(if driver::is_limit(&found) { Exit::LIMIT } else { Exit::SOURCE })
+            Err(Exit(driver::exit_code(&found)))
         }
     }
 }
@@ -87,17 +95,15 @@ fn directory(file: &str) -> PathBuf {
     }
 }
 
-/// `NAME=VALUE` arguments; the one that is not of that form comes back.
-pub fn overrides(set: &[String], seed: Option<u64>) -> Result<Overrides, String> {
+/// `NAME=VALUE` arguments, and the seed.
+fn overrides(set: &[String], seed: Option<u64>, shell: &Shell) -> Result<Overrides, Exit> {
     let mut pairs = Vec::new();
-    for s in set {
-        let (name, value) = s.split_once('=').ok_or_else(|| s.clone())?;
+    for argument in set {
+        let Some((name, value)) = argument.split_once('=') else {
+            shell.err(&format!("error: `--set {}` is not of the form NAME=VALUE\n", Shown(argument)));
+            return Err(Exit::USAGE);
+        };
         pairs.push((name.trim().to_string(), value.trim().to_string()));
     }
     Ok(Overrides { set: pairs, seed })
-}
-
-pub fn bad_set(shell: &Shell, argument: &str) -> Exit {
-    shell.err(&format!("error: `--set {}` is not of the form NAME=VALUE\n", Shown(argument)));
-    Exit::USAGE
 }

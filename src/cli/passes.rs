@@ -18,13 +18,12 @@ pub struct Args {
     /// How much is optimized: 0, 1 or 2.
     #[arg(long, value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
     opt: u8,
-    /// Override a const.
-    #[arg(long = "set", value_name = "NAME=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    given: load::Given,
 }
 
 pub fn run(args: &Args, shell: &Shell) -> Exit {
-    let loaded = match load::load_set(&args.file, &args.set, shell) {
+    let loaded = match load::load(&args.file, &args.given, None, shell) {
         Ok(l) => l,
         Err(exit) => return exit,
     };

@@ -8,7 +8,6 @@ use crate::diag::Diagnostics;
 use crate::opt::Arithmetic;
 use crate::runtime::engine::{Backend, Settings, Stage};
 use crate::runtime::error::RunError;
-use crate::runtime::files::Disk;
 use crate::runtime::session::{self, Options};
 use crate::source::Sources;
 use std::path::PathBuf;
@@ -32,9 +31,8 @@ pub struct Args {
 /// Options of every command that runs a program.
 #[derive(clap::Args, Debug)]
 pub struct How {
-    /// Override a const.
-    #[arg(long = "set", value_name = "NAME=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    given: load::Given,
     /// Read this file in place of those that dataset NAME reads.
     #[arg(long, value_name = "NAME=FILE")]
     data: Vec<String>,
@@ -53,9 +51,6 @@ pub struct How {
     /// Allow rewrites that hold for real numbers only; the bits may change.
     #[arg(long)]
     fast_math: bool,
-    /// Files below this directory may be read too.
-    #[arg(long, value_name = "DIR")]
-    allow_read: Vec<PathBuf>,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,7 +64,6 @@ enum BackendName {
 pub struct Ready {
     pub loaded: Loaded,
     pub options: Options,
-    pub files: Disk,
 }
 
 pub fn run(args: &Args, shell: &Shell) -> Exit {
@@ -79,7 +73,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         Err(exit) => return exit,
     };
     let front = start.elapsed();
-    let Ready { loaded, options, files } = ready;
+    let Ready { loaded, options } = ready;
     if loaded.program.directives.is_empty() {
         shell.note("this program has no directives such as `train` or `print`: there is nothing to run");
     }
@@ -90,7 +84,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     };
     let bar = if args.no_progress { Bar::Never } else { Bar::Auto };
     let mut terminal = Terminal::new(shell, bar);
-    let result = session::run(&loaded.program, options, &files, &mut terminal, &mut record);
+    let result = session::run(&loaded.program, options, &loaded.files, &mut terminal, &mut record);
     terminal.flush();
     let exit = match result {
         Ok(()) => Exit::OK,
@@ -105,7 +99,6 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
 
 /// Loads a program and sorts out how it is to be run.
 pub fn ready(file: &str, how: &How, shell: &Shell) -> Result<Ready, Exit> {
-    let overrides = load::overrides(&how.set, how.seed).map_err(|bad| load::bad_set(shell, &bad))?;
     let mut data = Vec::new();
     for d in &how.data {
         let Some((name, path)) = d.split_once('=') else {
@@ -115,7 +108,7 @@ pub fn ready(file: &str, how: &How, shell: &Shell) -> Result<Ready, Exit> {
         };
         data.push((name.to_string(), PathBuf::from(path)));
     }
-    let loaded = load::load(file, &overrides, shell)?;
+    let loaded = load::load(file, &how.given, how.seed, shell)?;
     let settings = Settings {
         backend: match how.backend {
             BackendName::Jit => Backend::Jit,
@@ -125,8 +118,7 @@ pub fn ready(file: &str, how: &How, shell: &Shell) -> Result<Ready, Exit> {
         opt: how.opt,
         arithmetic: if how.fast_math { Arithmetic::Fast } else { Arithmetic::Exact },
     };
-    let files = Disk::new(loaded.directory.clone(), how.allow_read.clone());
-    Ok(Ready { loaded, options: Options { settings, data, ..Options::default() }, files })
+    Ok(Ready { loaded, options: Options { settings, data, ..Options::default() } })
 }
 
 /// Reports why a run stopped.

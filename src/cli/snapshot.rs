@@ -1,6 +1,5 @@
 //! `nn snapshot`: stages of a program as files beside it, in insta's format, to commit and compare.
 
-use crate::check::program::Overrides;
 use crate::cli::Exit;
 use crate::cli::ir;
 use crate::cli::load::{self, Loaded};
@@ -22,6 +21,8 @@ pub struct Args {
     /// Compare instead of writing: exit 1 if a snapshot differs or is missing.
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    given: load::Given,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,7 +48,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     let mut worst = Exit::OK;
     for file in &args.files {
         for stage in &args.stages {
-            let exit = one(file, *stage, args.check, shell);
+            let exit = one(file, *stage, args, shell);
             if exit.0 > worst.0 {
                 worst = exit;
             }
@@ -56,8 +57,8 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     worst
 }
 
-fn one(file: &str, stage: Stage, check: bool, shell: &Shell) -> Exit {
-    let loaded = match load::load(file, &Overrides::default(), shell) {
+fn one(file: &str, stage: Stage, args: &Args, shell: &Shell) -> Exit {
+    let loaded = match load::load(file, &args.given, None, shell) {
         Ok(l) => l,
         Err(exit) => return exit,
     };
@@ -68,7 +69,7 @@ fn one(file: &str, stage: Stage, check: bool, shell: &Shell) -> Exit {
     };
     let path = PathBuf::from(format!("{file}.{}.snap", stage.name()));
     let text = format!("---\nsource: nn snapshot\nexpression: {}\n---\n{body}", stage.name());
-    if check { compare(&path, &text, shell) } else { write(&path, &text, shell) }
+    if args.check { compare(&path, &text, shell) } else { write(&path, &text, shell) }
 }
 
 /// The canonical text of a stage; `None` if the program has no training and so no such stage.

@@ -113,6 +113,10 @@ impl Diagnostics {
         self.0.iter().any(|d| d.severity == Severity::Error)
     }
 
+    pub fn has_warnings(&self) -> bool {
+        self.0.iter().any(|d| d.severity == Severity::Warning)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -71,7 +71,12 @@ mod tests {
 
     fn source(file: usize) -> SourceFile {
         let (name, text) = files()[file];
-        SourceFile { id: FileId(file as u32), name: name.to_string(), text: text.into() }
+        SourceFile {
+            id: FileId(file as u32),
+            name: name.to_string(),
+            text: text.into(),
+            directory: String::new(),
+        }
     }
 
     fn defined(kind: &StatementKind) -> Option<(&str, Kind)> {

@@ -4,6 +4,9 @@
 //! being absolute, nor through a symbolic link. Paths given on the command line are trusted. Only regular
 //! files are read: a pipe or a device could block for ever or never end.
 
+use crate::diag::Diagnostic;
+use crate::diag::codes::data as codes;
+use crate::source::Span;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -20,8 +23,25 @@ pub enum FileError {
     Io(String),
 }
 
+impl FileError {
+    /// What to say where a program names the file.
+    pub fn diagnostic(&self, path: &str, span: Span) -> Diagnostic {
+        let d = |code, message: String| Diagnostic::error(code, span, message).label("named here");
+        match self {
+            FileError::Outside => d(&codes::OUTSIDE, format!("path `{path}` leaves the program's directory"))
+                .note("a program reads only below its own directory, or what `--allow-read DIR` adds"),
+            FileError::Missing => d(&codes::UNREADABLE, format!("there is no file `{path}`"))
+                .note("paths are relative to the directory of the program"),
+            FileError::NotRegular => d(&codes::UNREADABLE, format!("`{path}` is no regular file")),
+            FileError::Io(reason) => d(&codes::UNREADABLE, format!("cannot read `{path}`: {reason}")),
+        }
+    }
+}
+
 /// All reading that a program can cause.
 pub trait Files {
+    /// What a path stands for, links resolved: two paths to one file give the same.
+    fn real(&self, path: &str) -> Result<PathBuf, FileError>;
     /// A file named by the program.
     fn open(&self, path: &str) -> Result<Box<dyn Read>, FileError>;
     /// A file named on the command line.
@@ -58,6 +78,10 @@ impl Disk {
 }
 
 impl Files for Disk {
+    fn real(&self, path: &str) -> Result<PathBuf, FileError> {
+        self.resolve(path)
+    }
+
     fn open(&self, path: &str) -> Result<Box<dyn Read>, FileError> {
         open_regular(&self.resolve(path)?)
     }
@@ -119,11 +143,24 @@ impl InMemory {
 }
 
 impl Files for InMemory {
-    fn open(&self, path: &str) -> Result<Box<dyn Read>, FileError> {
+    fn real(&self, path: &str) -> Result<PathBuf, FileError> {
         if !stays_below(Path::new(path)) {
             return Err(FileError::Outside);
         }
-        let content = self.files.get(path).ok_or(FileError::Missing)?;
+        let mut real = PathBuf::new();
+        for part in Path::new(path).components() {
+            match part {
+                Component::ParentDir => drop(real.pop()),
+                Component::CurDir => {}
+                other => real.push(other),
+            }
+        }
+        if self.files.contains_key(&*real.to_string_lossy()) { Ok(real) } else { Err(FileError::Missing) }
+    }
+
+    fn open(&self, path: &str) -> Result<Box<dyn Read>, FileError> {
+        let real = self.real(path)?;
+        let content = self.files.get(&*real.to_string_lossy()).ok_or(FileError::Missing)?;
         Ok(Box::new(std::io::Cursor::new(content.clone())))
     }
 

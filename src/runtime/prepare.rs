@@ -297,22 +297,10 @@ fn check_stand_ins(program: &Program, data: &[(String, PathBuf)]) -> Result<(), 
 }
 
 fn file_error(e: &FileError, path: &str, span: Span) -> RunError {
-    let d = |code, message: String| Diagnostic::error(code, span, message).label("named here");
+    let d = e.diagnostic(path, span);
     match e {
-        FileError::Outside => RunError::program(
-            d(&codes::OUTSIDE, format!("path `{path}` leaves the program's directory"))
-                .note("a program reads only below its own directory, or what `--allow-read DIR` adds"),
-        ),
-        FileError::Missing => RunError::file(
-            d(&codes::UNREADABLE, format!("there is no file `{path}`"))
-                .note("paths are relative to the directory of the program"),
-        ),
-        FileError::NotRegular => {
-            RunError::file(d(&codes::UNREADABLE, format!("`{path}` is no regular file")))
-        }
-        FileError::Io(reason) => {
-            RunError::file(d(&codes::UNREADABLE, format!("cannot read `{path}`: {reason}")))
-        }
+        FileError::Outside => RunError::program(d),
+        _ => RunError::file(d),
     }
 }
 

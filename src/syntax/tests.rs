@@ -7,7 +7,7 @@ use crate::syntax::ast::{self, StatementKind};
 use crate::syntax::{parse, parse_expr};
 
 pub fn file(text: &str) -> SourceFile {
-    SourceFile { id: FileId(0), name: "test.nn".to_string(), text: text.into() }
+    SourceFile { id: FileId(0), name: "test.nn".to_string(), text: text.into(), directory: String::new() }
 }
 
 /// The statements of a text that must have no mistake.

@@ -2,15 +2,8 @@
 
 use crate::diag::{Code, CodeInfo};
 
-pub static CODES: &[Code] = &[
-    &NOT_YET_LAYER,
-    &NOT_YET_REPEAT,
-    &NOT_YET_USE,
-    &NOT_YET_FILE,
-    &NOT_YET_FORMAT,
-    &NOT_YET_STOP,
-    &NOT_YET_OP,
-];
+pub static CODES: &[Code] =
+    &[&NOT_YET_LAYER, &NOT_YET_REPEAT, &NOT_YET_FILE, &NOT_YET_FORMAT, &NOT_YET_STOP, &NOT_YET_OP];
 
 pub static NOT_YET_LAYER: CodeInfo = CodeInfo {
     code: "NN0901",
@@ -27,14 +20,6 @@ pub static NOT_YET_REPEAT: CodeInfo = CodeInfo {
     explanation: "`repeat` parses and has no meaning yet. Write the repeated lines out.",
     failing: "repeat i in 0..2 { y = 1 }\n",
     mended: "y = 1\n",
-};
-
-pub static NOT_YET_USE: CodeInfo = CodeInfo {
-    code: "NN0903",
-    title: "`use` is not there yet",
-    explanation: "Importing another file parses and has no meaning yet.",
-    failing: "use \"other.nn\"\n",
-    mended: "\n",
 };
 
 pub static NOT_YET_FILE: CodeInfo = CodeInfo {

@@ -8,6 +8,7 @@
 //! | NN03xx | datasets, feeds, train and other directives |
 //! | NN04xx | failures while running |
 //! | NN05xx | lints |
+//! | NN06xx | several files |
 //! | NN09xx | parts of the language that are not there yet |
 
 pub mod check;
@@ -17,20 +18,33 @@ pub mod later;
 pub mod lint;
 pub mod run;
 pub mod syntax;
+pub mod using;
 
 use crate::diag::{Code, CodeInfo};
 
 /// Every code, in ascending order.
 pub fn all() -> impl Iterator<Item = Code> {
-    [syntax::CODES, check::CODES, data::CODES, directive::CODES, run::CODES, lint::CODES, later::CODES]
-        .into_iter()
-        .flatten()
-        .copied()
+    let families = [
+        syntax::CODES,
+        check::CODES,
+        data::CODES,
+        directive::CODES,
+        run::CODES,
+        lint::CODES,
+        using::CODES,
+        later::CODES,
+    ];
+    families.into_iter().flatten().copied()
 }
 
 /// The row of `NN0107`, however it is capitalised.
 pub fn find(code: &str) -> Option<&'static CodeInfo> {
     all().find(|c| c.code.eq_ignore_ascii_case(code))
+}
+
+/// Whether a code means that a file cannot be had: exit code 4 instead of 1.
+pub fn is_file(code: Code) -> bool {
+    std::ptr::eq(code, &data::UNREADABLE)
 }
 
 /// Whether a code means that a limit was exceeded: exit code 5 instead of 1.

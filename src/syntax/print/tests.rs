@@ -14,7 +14,12 @@ const NOWHERE: Span = Span { file: FileId(0), start: 0, end: 0 };
 
 fn again(tree: &File) {
     let text = print(tree);
-    let file = SourceFile { id: FileId(0), name: "printed.nn".to_string(), text: text.as_str().into() };
+    let file = SourceFile {
+        id: FileId(0),
+        name: "printed.nn".to_string(),
+        text: text.as_str().into(),
+        directory: String::new(),
+    };
     let (mut parsed, diagnostics) = parse(&file);
     assert!(!diagnostics.has_errors(), "{text}\n{diagnostics:#?}");
     erase(&mut parsed);
