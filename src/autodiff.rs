@@ -60,20 +60,23 @@ pub fn gradient(b: &mut Builder, loss: NodeId, wrt: &[NodeId]) -> Result<Vec<Nod
     }
     let before = b.span;
     let varies = varying(&b.graph, loss, wrt);
-    let mut reached: Vec<Option<Reached>> = vec![None; loss.index() + 1];
+    // What arrives at each node, and its total once all users have been visited.
+    let mut arrived: Vec<Vec<Reached>> = vec![Vec::new(); loss.index() + 1];
+    let mut totals: Vec<Option<NodeId>> = vec![None; loss.index() + 1];
     if varies[loss.index()] {
         b.span = b.graph.node(loss).span;
-        reached[loss.index()] = Some((build::scalar(b, ty.dtype, 1.0), None));
+        arrived[loss.index()].push((build::scalar(b, ty.dtype, 1.0), None));
     }
-    for i in (0..reached.len()).rev() {
-        let Some((adjoint, mask)) = reached[i] else { continue };
+    for i in (0..arrived.len()).rev() {
+        b.span = b.graph.nodes[i].span;
+        let Some((adjoint, mask)) = total(b, &arrived[i]) else { continue };
         let node = b.graph.nodes[i].clone();
+        totals[i] = Some(adjoint);
         let Vjp::Rule(rule) = node.op.vjp else { continue };
         let needs: Vec<bool> = node.operands.iter().map(|o| varies[o.index()]).collect();
         if !needs.contains(&true) {
             continue;
         }
-        b.span = node.span;
         let cx = VjpCx {
             out: NodeId(i as u32),
             adjoint,
@@ -92,19 +95,15 @@ pub fn gradient(b: &mut Builder, loss: NodeId, wrt: &[NodeId]) -> Result<Vec<Nod
                 Adjoint::Masked { value, mask } => (value, Some(mask)),
             };
             debug_assert_eq!(b.ty(new.0), b.ty(*operand), "the rule of `{}`", node.op.name);
-            let slot = &mut reached[operand.index()];
-            *slot = Some(match *slot {
-                Some(old) => accumulate(b, old, new),
-                None => new,
-            });
+            arrived[operand.index()].push(new);
         }
     }
     let gradients = wrt
         .iter()
         .map(|w| {
             b.span = b.graph.node(*w).span;
-            match reached.get(w.index()).copied().flatten() {
-                Some((value, _)) => value,
+            match totals.get(w.index()).copied().flatten() {
+                Some(value) => value,
                 None => build::like(b, *w, 0.0),
             }
         })
@@ -113,15 +112,18 @@ pub fn gradient(b: &mut Builder, loss: NodeId, wrt: &[NodeId]) -> Result<Vec<Nod
     Ok(gradients)
 }
 
-/// Contributions add; the sum is live where either is.
-fn accumulate(b: &mut Builder, old: Reached, new: Reached) -> Reached {
-    let value = build::add(b, old.0, new.0);
-    let mask = match (old.1, new.1) {
-        (Some(x), Some(y)) if x == y => Some(x),
-        (Some(x), Some(y)) => Some(build::logical_or(b, x, y)),
-        _ => None,
-    };
-    (value, mask)
+/// Contributions add, in the order in which they arrived; the sum is live where any is.
+fn total(b: &mut Builder, parts: &[Reached]) -> Option<Reached> {
+    let (first, rest) = parts.split_first()?;
+    Some(rest.iter().fold(*first, |old, new| {
+        let value = build::add(b, old.0, new.0);
+        let mask = match (old.1, new.1) {
+            (Some(x), Some(y)) if x == y => Some(x),
+            (Some(x), Some(y)) => Some(build::logical_or(b, x, y)),
+            _ => None,
+        };
+        (value, mask)
+    }))
 }
 
 /// Which nodes up to the loss vary smoothly with a node of `wrt`: through floats and ops that have a rule.
