@@ -3,6 +3,7 @@
 //! It never knows which kernel the body belongs to.
 
 use crate::codegen::clif::{Emit, Home, Place, Size, element};
+use crate::codegen::guarded;
 use crate::codegen::quad::{Floats, Val, Width, float_condition, part_type, parts};
 use crate::codegen::walk::{Cursor, Walk};
 use crate::loops::types::{Access, Body, Extent, Inst, Stop};
@@ -33,6 +34,9 @@ pub(super) fn varying(e: &Emit<'_>, walk: &Walk, body: &Body, axis: usize) -> Ve
             |a: &Access| e.buffer(a.buffer).is_memory() && !walk.paths[walk.path(a)].strides[axis].is(0);
         let own = match inst {
             Inst::Load(a) | Inst::Gather { access: a, .. } => moves(a),
+            Inst::LoadIf { access, guards, .. } => {
+                moves(&guarded::reached(access, guards)) || guarded::varies(walk, guards, axis)
+            }
             Inst::Index(d) => walk.axis(*d) == Some(axis),
             _ => false,
         };
@@ -64,6 +68,9 @@ pub(super) fn collected(e: &Emit<'_>, walk: &Walk, body: &Body, varies: &[bool],
     let count = |(i, inst): (usize, &Inst)| match inst {
         Inst::Load(a) if varies[i] && e.buffer(a.buffer).is_memory() => {
             usize::from(!walk.paths[walk.path(a)].strides[axis].is(1))
+        }
+        Inst::LoadIf { access, guards, .. } if varies[i] => {
+            usize::from(guarded::is_collected(walk, access, guards, axis))
         }
         Inst::Gather { index, access, .. } if varies[i] => {
             usize::from(varies[index.0 as usize] || !walk.paths[walk.path(access)].strides[axis].is(1))
@@ -169,6 +176,9 @@ impl<'a> Emit<'a> {
                 Inst::Gather { access, index, stride } => {
                     self.gather_four(walk, cursor, body, along, known, &values, (access, *index, stride))
                 }
+                Inst::LoadIf { access, guards, otherwise } => {
+                    self.load_if_four(walk, cursor, along, (access, guards, *otherwise))
+                }
                 Inst::Index(_) => self.index_four(cursor.at[along.axis]),
                 _ => self.compute(inst, body, i, Width::Four, &values),
             };
@@ -234,6 +244,9 @@ impl<'a> Emit<'a> {
                 let place = self.advance(place, Size::Var(moved), stride, body.dtypes[i].bytes());
                 self.load_one(place, body.dtypes[i])
             }
+            Inst::LoadIf { access, guards, otherwise } => {
+                self.load_if(walk, cursor, (access, guards, *otherwise))
+            }
             Inst::Index(d) => Val::single(walk.index(self, cursor, *d)),
             Inst::Size(extent, dtype) => {
                 let n = self.size(extent);
@@ -281,7 +294,9 @@ impl<'a> Emit<'a> {
             }
             Inst::Cast(x) => self.convert(body.dtype(*x), body.dtypes[i], width, at(x)),
             // The rest was dealt with by the callers.
-            Inst::Load(_) | Inst::Gather { .. } | Inst::Index(_) | Inst::Size(..) => at(&V(0)),
+            Inst::Load(_) | Inst::LoadIf { .. } | Inst::Gather { .. } | Inst::Index(_) | Inst::Size(..) => {
+                at(&V(0))
+            }
             Inst::CheckIndex { value, .. } => at(value),
         }
     }

@@ -224,6 +224,14 @@ impl<'a> Emit<'a> {
         Size::Var(self.b.ins().smin(a, b))
     }
 
+    pub fn max(&mut self, x: Size, y: Size) -> Size {
+        if let (Size::Const(a), Size::Const(b)) = (x, y) {
+            return Size::Const(a.max(b));
+        }
+        let (a, b) = (self.value(x), self.value(y));
+        Size::Var(self.b.ins().smax(a, b))
+    }
+
     pub fn sub(&mut self, x: Size, y: Size) -> Size {
         match (x, y) {
             (_, Size::Const(n)) => self.add(x, Size::Const(-n)),

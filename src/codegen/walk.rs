@@ -3,7 +3,9 @@
 //! It never knows what is computed at an index.
 
 use crate::codegen::clif::{Emit, Home, Place, Size};
-use crate::loops::types::{Access, Body, Extent, Inst, Kernel, Work};
+use crate::codegen::guarded::{self, Gate, Stand};
+use crate::loops::types::{Access, Body, Extent, Guard, Inst, Kernel, Work};
+use crate::scalar::Literal;
 use cranelift_codegen::ir::Value;
 
 /// The axes of a kernel, first the parallel ones and then what it folds, and its accesses.
@@ -15,6 +17,9 @@ pub(super) struct Walk {
     pub space: usize,
     pub extents: Vec<Size>,
     pub paths: Vec<Path>,
+    pub gates: Vec<Gate>,
+    /// Copies of what guarded loads give where they read nothing.
+    fills: Vec<(Literal, Place)>,
     /// For each axis of the kernel, the axis here; none if its index is always 0.
     axes: Vec<Option<usize>>,
 }
@@ -31,6 +36,7 @@ pub(super) struct Path {
 pub(super) struct Cursor {
     pub at: Vec<Size>,
     pub places: Vec<Place>,
+    pub stands: Vec<Stand>,
 }
 
 fn accesses(kernel: &Kernel) -> Vec<Access> {
@@ -39,6 +45,7 @@ fn accesses(kernel: &Kernel) -> Vec<Access> {
             .iter()
             .filter_map(|i| match i {
                 Inst::Load(a) | Inst::Gather { access: a, .. } => Some(a.clone()),
+                Inst::LoadIf { access, guards, .. } => Some(guarded::reached(access, guards)),
                 _ => None,
             })
             .collect::<Vec<_>>()
@@ -56,6 +63,27 @@ fn accesses(kernel: &Kernel) -> Vec<Access> {
         }
         Work::Contract { a, b, out, .. } => vec![a.clone(), b.clone(), out.clone()],
     }
+}
+
+/// The guards of all loads and what they give otherwise, each once.
+fn guards(kernel: &Kernel) -> (Vec<Guard>, Vec<Literal>) {
+    let (mut all, mut otherwises) = (vec![], vec![]);
+    let (Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. }) = &kernel.work
+    else {
+        return (all, otherwises);
+    };
+    for inst in &body.insts {
+        let Inst::LoadIf { guards, otherwise, .. } = inst else { continue };
+        for guard in guards {
+            if !all.contains(guard) {
+                all.push(guard.clone());
+            }
+        }
+        if !otherwises.contains(otherwise) {
+            otherwises.push(*otherwise);
+        }
+    }
+    (all, otherwises)
 }
 
 fn folded(kernel: &Kernel) -> Vec<Extent> {
@@ -89,6 +117,10 @@ pub(super) fn extents(kernel: &Kernel) -> Vec<Extent> {
         all.push(access.offset);
         all.extend(access.strides);
     }
+    for guard in guards(kernel).0 {
+        all.extend([guard.offset, guard.count, guard.stride]);
+        all.extend(guard.strides);
+    }
     if let Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } = &kernel.work {
         for inst in &body.insts {
             match inst {
@@ -114,7 +146,9 @@ impl Walk {
         let mut space = extents.len();
         extents.extend(fold);
         let mut axes: Vec<Option<usize>> = (0..extents.len()).map(Some).collect();
-        let mut paths: Vec<Vec<Extent>> = raw.iter().map(|a| a.strides.clone()).collect();
+        let (guards, otherwises) = guards(kernel);
+        let mut paths: Vec<Vec<Extent>> =
+            raw.iter().map(|a| &a.strides).chain(guards.iter().map(|g| &g.strides)).cloned().collect();
         for path in &mut paths {
             // A store or an output moves along the space only.
             path.resize(extents.len(), Extent::constant(0));
@@ -154,6 +188,11 @@ impl Walk {
                 };
             }
         }
+        let gates = guards
+            .into_iter()
+            .zip(paths.split_off(raw.len()))
+            .map(|(guard, strides)| Gate::new(e, guard, &strides))
+            .collect();
         let paths = raw
             .into_iter()
             .zip(paths)
@@ -164,12 +203,19 @@ impl Walk {
             })
             .collect();
         let extents = extents.iter().map(|x| e.size(x)).collect();
-        Walk { space, extents, paths, axes }
+        let fills = otherwises.into_iter().map(|l| (l, e.copies_of(l))).collect();
+        Walk { space, extents, paths, gates, fills, axes }
     }
 
     /// The path of an access of the kernel.
     pub fn path(&self, access: &Access) -> usize {
         self.paths.iter().position(|p| p.access == *access).unwrap_or(0)
+    }
+
+    /// Where four copies lie of what a guarded load of the kernel gives.
+    pub fn fill(&self, literal: Literal) -> Place {
+        let at = self.fills.iter().position(|(l, _)| *l == literal).unwrap_or(0);
+        self.fills[at].1
     }
 
     /// Before any axis is entered.
@@ -185,7 +231,8 @@ impl Walk {
                 Home::Number(v) => Place { base: v, disp: 0 },
             });
         }
-        Cursor { at: vec![Size::Const(0); self.extents.len()], places }
+        let stands = self.gates.iter().map(|g| g.start(e)).collect();
+        Cursor { at: vec![Size::Const(0); self.extents.len()], places, stands }
     }
 
     /// The cursor at an index of an axis that was not entered yet.
@@ -196,6 +243,9 @@ impl Walk {
             if e.buffer(path.access.buffer).is_memory() {
                 next.places[i] = e.advance(cursor.places[i], index, path.strides[axis], path.bytes);
             }
+        }
+        for (gate, stand) in self.gates.iter().zip(&mut next.stands) {
+            gate.enter(e, stand, axis, index);
         }
         next
     }

@@ -197,6 +197,9 @@ pub enum Kernel {
     Contract,
     /// Elements of operand 0 along attribute `axis`, at the indices in operand 1.
     Gather,
+    /// Operand 0 at the elements of the result that a slice with attribute `slice` would read, elsewhere the
+    /// literal of attribute `value` (absent: zero).
+    Pad,
     /// Written with other ops before lowering.
     Expand(fn(&mut Builder, &[NodeId], &Attrs) -> NodeId),
 }

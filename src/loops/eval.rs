@@ -213,13 +213,19 @@ impl Machine<'_> {
         values.clear();
         for (inst, dtype) in body.insts.iter().zip(&body.dtypes) {
             let at = |v: &V| values[v.0 as usize];
-            // SAFETY (both loads): the caller's promise.
+            // SAFETY (all loads): the caller's promise.
             let value = match inst {
                 Inst::Literal(l) => *l,
                 Inst::Load(access) => unsafe { self.load(access, index, 0) },
                 Inst::Gather { access, index: moved, stride } => {
                     let extra = int(at(moved)) * stride.at(self.rows);
                     unsafe { self.load(access, index, extra) }
+                }
+                Inst::LoadIf { access, guards, otherwise } => {
+                    match guards.iter().map(|g| g.moves(index, self.rows)).sum::<Option<i64>>() {
+                        Some(moved) => unsafe { self.load(access, index, moved) },
+                        None => *otherwise,
+                    }
                 }
                 Inst::Index(d) => Literal::I64(index[*d as usize]),
                 Inst::Size(extent, dtype) => int_to(*dtype, extent.at(self.rows)),

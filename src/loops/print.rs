@@ -3,7 +3,9 @@
 //! Deterministic, and without addresses, so that it can be committed. Index names: `i0 i1 …` for the axes
 //! of a kernel's space, `r0 r1 …` for the folded ones; `b0 … m n k` in a contraction.
 
-use crate::loops::types::{Access, Body, Buffer, BufferId, Extent, Inst, Kernel, Place, Program, Work};
+use crate::loops::types::{
+    Access, Body, Buffer, BufferId, Extent, Guard, Inst, Kernel, Place, Program, Work,
+};
 use crate::scalar::{DType, Literal, text};
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
@@ -166,6 +168,11 @@ fn write_body(body: &Body, index: &[String], names: &[String], out: &mut String)
                 let inner = plain.strip_suffix(']').unwrap_or(&plain);
                 format!("{inner} + v{}*({stride})]", at.0)
             }
+            Inst::LoadIf { access: a, guards, otherwise } => {
+                let conditions: Vec<String> = guards.iter().map(|g| guard(g, index)).collect();
+                let (element, conditions) = (access(a, index, names), conditions.join(" and "));
+                format!("{element} moved by {conditions}, else {}", text::shortest(*otherwise))
+            }
             Inst::Index(d) => index.get(*d as usize).cloned().unwrap_or_else(|| format!("axis {d}")),
             Inst::Size(extent, _) => format!("size {extent}"),
             Inst::Un(op, x) => format!("{} v{}", word(op), x.0),
@@ -192,8 +199,19 @@ fn name_of(id: BufferId, names: &[String]) -> &str {
 
 /// `w1[3*k + n]`; an axis that does not move it is left out.
 fn access(access: &Access, index: &[String], names: &[String]) -> String {
+    format!("{}[{}]", name_of(access.buffer, names), affine(&access.offset, &access.strides, index))
+}
+
+/// `64*((i1 - 1)/2 < 4)`: the stride of the place among those that are allowed.
+fn guard(guard: &Guard, index: &[String]) -> String {
+    let position = affine(&guard.offset, &guard.strides, index);
+    let place = if guard.step == 1 { position } else { format!("({position})/{}", guard.step) };
+    format!("{}*({place} < {})", guard.stride, guard.count)
+}
+
+fn affine(offset: &Extent, strides: &[Extent], index: &[String]) -> String {
     let mut terms = Vec::new();
-    for (d, stride) in access.strides.iter().enumerate() {
+    for (d, stride) in strides.iter().enumerate() {
         let axis = index.get(d).map_or("?", String::as_str);
         match stride.as_const() {
             Some(0) => {}
@@ -205,8 +223,8 @@ fn access(access: &Access, index: &[String], names: &[String]) -> String {
             None => terms.push(format!("{stride}*{axis}")),
         }
     }
-    if !access.offset.is(0) || terms.is_empty() {
-        terms.push(access.offset.to_string());
+    if !offset.is(0) || terms.is_empty() {
+        terms.push(offset.to_string());
     }
-    format!("{}[{}]", name_of(access.buffer, names), terms.join(" + ").replace("+ -", "- "))
+    terms.join(" + ").replace("+ -", "- ")
 }

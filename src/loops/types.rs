@@ -236,6 +236,28 @@ pub struct Store {
     pub to: Access,
 }
 
+/// A condition on the index: `offset + Σ index[d] · strides[d]` is one of `0, step, … (count - 1) · step`.
+/// The n-th of these moves the access that is guarded by `n · stride` elements.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Guard {
+    pub offset: Extent,
+    pub strides: Vec<Extent>,
+    /// At least 1.
+    pub step: i64,
+    pub count: Extent,
+    pub stride: Extent,
+}
+
+impl Guard {
+    /// By how many elements it moves its access at an index; `None` where it does not hold.
+    pub fn moves(&self, index: &[i64], rows: i64) -> Option<i64> {
+        let moved = self.strides.iter().zip(index).map(|(s, i)| s.at(rows) * i);
+        let position = self.offset.at(rows) + moved.sum::<i64>();
+        let (n, rest) = (position.div_euclid(self.step), position.rem_euclid(self.step));
+        (rest == 0 && (0..self.count.at(rows)).contains(&n)).then(|| n * self.stride.at(rows))
+    }
+}
+
 /// Straight-line per-element code; value `V(i)` is the result of instruction i.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Body {
@@ -253,6 +275,12 @@ pub enum Inst {
         access: Access,
         index: V,
         stride: Extent,
+    },
+    /// The element at `access` moved by each guard, if all of them hold; else `otherwise`, and nothing is read.
+    LoadIf {
+        access: Access,
+        guards: Vec<Guard>,
+        otherwise: Literal,
     },
     /// The position along axis d of the space, or, counted on, of the folded axes; i64.
     Index(u32),
@@ -280,7 +308,9 @@ impl Work {
     pub fn accesses_mut(&mut self) -> Vec<&mut Access> {
         fn of_body(body: &mut Body) -> impl Iterator<Item = &mut Access> {
             body.insts.iter_mut().filter_map(|inst| match inst {
-                Inst::Load(access) | Inst::Gather { access, .. } => Some(access),
+                Inst::Load(access) | Inst::Gather { access, .. } | Inst::LoadIf { access, .. } => {
+                    Some(access)
+                }
                 _ => None,
             })
         }
@@ -290,6 +320,28 @@ impl Work {
                 of_body(body).chain(std::iter::once(out)).collect()
             }
             Work::Contract { a, b, out, .. } => vec![a, b, out],
+        }
+    }
+
+    /// The strides of every access and every guard, to be changed.
+    pub fn strides_mut(&mut self) -> Vec<&mut Vec<Extent>> {
+        fn of_body(body: &mut Body) -> impl Iterator<Item = &mut Vec<Extent>> {
+            body.insts.iter_mut().flat_map(|inst| match inst {
+                Inst::Load(access) | Inst::Gather { access, .. } => vec![&mut access.strides],
+                Inst::LoadIf { access, guards, .. } => {
+                    guards.iter_mut().map(|g| &mut g.strides).chain([&mut access.strides]).collect()
+                }
+                _ => vec![],
+            })
+        }
+        match self {
+            Work::Map { body, stores } => {
+                of_body(body).chain(stores.iter_mut().map(|s| &mut s.to.strides)).collect()
+            }
+            Work::Reduce { body, out, .. } | Work::ArgReduce { body, out, .. } => {
+                of_body(body).chain([&mut out.strides]).collect()
+            }
+            Work::Contract { a, b, out, .. } => vec![&mut a.strides, &mut b.strides, &mut out.strides],
         }
     }
 }
@@ -308,7 +360,9 @@ impl Body {
     /// The values an instruction reads.
     pub fn operands(inst: &Inst) -> Vec<V> {
         match inst {
-            Inst::Literal(_) | Inst::Load(_) | Inst::Index(_) | Inst::Size(..) => vec![],
+            Inst::Literal(_) | Inst::Load(_) | Inst::LoadIf { .. } | Inst::Index(_) | Inst::Size(..) => {
+                vec![]
+            }
             Inst::Gather { index, .. } => vec![*index],
             Inst::Un(_, x) | Inst::Cast(x) => vec![*x],
             Inst::Bin(_, x, y) | Inst::Cmp(_, x, y) => vec![*x, *y],

@@ -39,6 +39,16 @@ fn refuses(program: &Program, body: &Body, inst: &Inst, dtype: DType, axes: usiz
             }
             say(buffer.dtype == dtype, &format!("a load of {}", buffer.dtype))
         }
+        Inst::LoadIf { access, guards, otherwise } => {
+            let Some(buffer) = program.buffers.get(access.buffer.0 as usize) else {
+                return Some(format!("buffer {} does not exist", access.buffer.0));
+            };
+            if let Some(g) = guards.iter().find(|g| g.step < 1 || g.strides.len() != axes) {
+                return Some(format!("a guard by {} along {} axes of {axes}", g.step, g.strides.len()));
+            }
+            let same = buffer.dtype == dtype && otherwise.dtype() == dtype;
+            say(same, &format!("a load of {} or else {}", buffer.dtype, otherwise.dtype()))
+        }
         Inst::Index(d) if *d as usize >= axes => Some(format!("axis {d} of {axes}")),
         Inst::Index(_) => say(dtype == DType::I64, "an index"),
         Inst::Size(_, given) => say(*given == dtype && dtype != DType::Bool, "a size"),

@@ -201,7 +201,7 @@ impl Cx<'_> {
         if dtype(a) != dtype(out) || dtype(b) != dtype(out) {
             self.wrong("operands and result differ in dtype".to_string());
         }
-        let reads: Vec<Footprint> = [a, b].into_iter().filter_map(|x| self.load(x, &all, 0)).collect();
+        let reads: Vec<Footprint> = [a, b].into_iter().filter_map(|x| self.load(x, &all, &[])).collect();
         self.fold(&reads, out, space);
     }
 
@@ -247,10 +247,18 @@ impl Cx<'_> {
         let mut loads = Vec::new();
         for inst in &body.insts {
             let load = match inst {
-                Inst::Load(a) => self.load(a, axes, 0),
+                Inst::Load(a) => self.load(a, axes, &[]),
                 Inst::Gather { access, index, stride } => {
                     let limit = checked_limit(body, *index).map_or(0, |l| l.at(self.rows));
-                    self.load(access, axes, (limit - 1).max(0) * stride.at(self.rows))
+                    self.load(access, axes, &[(limit - 1).max(0) * stride.at(self.rows)])
+                }
+                Inst::LoadIf { access, guards, .. } => {
+                    let ends = guards.iter().map(|g| (g.count.at(self.rows) - 1, g.stride.at(self.rows)));
+                    if ends.clone().any(|(last, _)| last < 0) {
+                        continue;
+                    }
+                    let ways: Vec<i64> = ends.map(|(last, stride)| last * stride).collect();
+                    self.load(access, axes, &ways)
                 }
                 _ => None,
             };
@@ -269,13 +277,15 @@ impl Cx<'_> {
         }
     }
 
-    /// A read; `reach` is how far beyond its own index a gather may go.
-    fn load(&mut self, access: &Access, axes: &[i64], reach: i64) -> Option<Footprint> {
+    /// A read; `ways` are how far beyond its own index it may go, each way on its own.
+    fn load(&mut self, access: &Access, axes: &[i64], ways: &[i64]) -> Option<Footprint> {
         let mut footprint = self.footprint(access, axes)?;
         let (buffer, width) = (self.program.buffer(access.buffer), footprint.width);
-        if reach != 0 {
-            footprint.high += (reach * width).max(0);
-            footprint.low += (reach * width).min(0);
+        for way in ways.iter().filter(|way| **way != 0) {
+            footprint.high += (way * width).max(0);
+            footprint.low += (way * width).min(0);
+        }
+        if !ways.is_empty() {
             footprint.strides.clear();
             self.inside(buffer, &footprint);
         }

@@ -3,9 +3,9 @@
 
 use crate::diag::InternalError;
 use crate::ir::dim::Dim;
-use crate::ir::graph::NodeId;
+use crate::ir::graph::{Attr, NodeId};
 use crate::ir::op::{Kernel, MapBuilder};
-use crate::loops::types::{Body, Extent, Inst};
+use crate::loops::types::{Body, Extent, Guard, Inst};
 use crate::lower::access::{Affine, IndexMap, operand_index, through};
 use crate::lower::broken;
 use crate::lower::layout::Layout;
@@ -97,6 +97,7 @@ impl<'a, 'b> Writer<'a, 'b> {
                     }
                 }
                 Kernel::Gather => self.gather(id, map)?,
+                Kernel::Pad => self.pad(id, map)?,
                 _ => return Err(broken(format!("{} is no per-element kernel", node.op.name))),
             }
         };
@@ -124,6 +125,46 @@ impl<'a, 'b> Writer<'a, 'b> {
         let access = through(place, &at, self.rank);
         let stride = place.strides[axis].clone();
         Ok(self.code.push(Inst::Gather { access, index, stride }, node.ty.dtype))
+    }
+
+    /// A load under a guard for each axis along which the result is longer than the operand.
+    fn pad(&mut self, id: NodeId, map: &IndexMap) -> Result<V, InternalError> {
+        let node = self.layout.node(id);
+        let (data, dtype) = (node.operands[0], node.ty.dtype);
+        let place = self.layout.places[data.index()].as_ref();
+        let place = place.ok_or_else(|| broken(format!("{id} pads what is not in memory")))?;
+        let steps = node.attrs.slice("slice");
+        let (long, short) = (self.layout.shape(id), self.layout.shape(data));
+        let starts = self.layout.starts(steps, long)?;
+        let (mut at, mut guards) = (map.to_vec(), Vec::new());
+        for (axis, (start, step)) in starts.iter().zip(steps).enumerate() {
+            if step.step == 1 && start.is(0) && long[axis] == short[axis] {
+                continue;
+            }
+            let position = at[axis].clone().plus(&Affine { offset: start.scaled(-1), terms: Vec::new() });
+            let position = position.times(&Extent::constant(step.step.signum()));
+            let mut strides = vec![Extent::constant(0); self.rank];
+            for (axis, c) in position.terms {
+                strides[axis as usize] = c;
+            }
+            guards.push(Guard {
+                offset: position.offset,
+                strides,
+                step: step.step.abs(),
+                count: short[axis].clone(),
+                stride: place.strides[axis].clone(),
+            });
+            at[axis] = Affine::zero();
+        }
+        let access = through(place, &at, self.rank);
+        if guards.is_empty() {
+            return Ok(self.code.push(Inst::Load(access), dtype));
+        }
+        let otherwise = match node.attrs.find("value") {
+            Some(Attr::Literal(value)) => *value,
+            _ => Literal::of(dtype, 0.0),
+        };
+        Ok(self.code.push(Inst::LoadIf { access, guards, otherwise }, dtype))
     }
 
     /// A size as a value; a number where it is known.

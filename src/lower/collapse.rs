@@ -55,18 +55,18 @@ fn merge_axes(work: &mut Work, axis: usize, inner: &Extent) -> bool {
     if positions(work).any(|d| d == axis || d == axis + 1) {
         return false;
     }
-    let mut accesses = work.accesses_mut();
+    let mut all = work.strides_mut();
     // An access without these axes (the result of a fold) does not move along them.
     let even = |strides: &[Extent]| match strides.get(axis + 1) {
         Some(step) => strides[axis] == step.times(inner),
         None => axis >= strides.len(),
     };
-    if !accesses.iter().all(|a| even(&a.strides)) {
+    if !all.iter().all(|strides| even(strides)) {
         return false;
     }
-    for access in &mut accesses {
-        if axis < access.strides.len() {
-            access.strides.remove(axis);
+    for strides in &mut all {
+        if axis < strides.len() {
+            strides.remove(axis);
         }
     }
     shift_positions(work, axis);
@@ -78,9 +78,9 @@ fn remove_axis(work: &mut Work, axis: usize) -> bool {
     if positions(work).any(|d| d == axis) {
         return false;
     }
-    for access in work.accesses_mut() {
-        if axis < access.strides.len() {
-            access.strides.remove(axis);
+    for strides in work.strides_mut() {
+        if axis < strides.len() {
+            strides.remove(axis);
         }
     }
     shift_positions(work, axis);

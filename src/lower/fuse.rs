@@ -27,7 +27,7 @@ const NEVER_AGAIN: u32 = 1000;
 pub(super) struct Decisions {
     /// Computed into a buffer of its own.
     pub memory: Vec<bool>,
-    /// Must be readable by address: an operand of a contraction, the data of a gather.
+    /// Must be readable by address: an operand of a contraction, the data of a gather or a pad.
     pub addressed: Vec<bool>,
     /// Feeds nothing but updates of variables: computed at the end of the step, when the old values have
     /// few readers left.
@@ -79,7 +79,7 @@ pub(super) fn decide(layout: &Layout<'_>, fusion: Fusion) -> Decisions {
         if matches!(kernel, Kernel::Leaf(_)) {
             continue;
         }
-        let per_element = matches!(kernel, Kernel::Map(_) | Kernel::Gather);
+        let per_element = matches!(kernel, Kernel::Map(_) | Kernel::Gather | Kernel::Pad);
         // A contraction or reduction never moves to the end: what it reads would have to wait with it.
         out.late[i] = !demand.early && (view || per_element);
         if view {
@@ -119,7 +119,7 @@ pub(super) fn decide(layout: &Layout<'_>, fusion: Fusion) -> Decisions {
             }
             let by_address = match kernel {
                 Kernel::Contract => true,
-                Kernel::Gather => k == 0,
+                Kernel::Gather | Kernel::Pad => k == 0,
                 _ => false,
             };
             out.addressed[operand.index()] |= by_address;

@@ -110,7 +110,7 @@ impl Groups {
         for inst in &code.body.insts {
             let (access, plain) = match inst {
                 Inst::Load(access) => (access, true),
-                Inst::Gather { access, .. } => (access, false),
+                Inst::Gather { access, .. } | Inst::LoadIf { access, .. } => (access, false),
                 _ => continue,
             };
             if let Some(&maker) = self.maker.get(&access.buffer) {
@@ -181,7 +181,9 @@ impl Group {
 fn renumbered(inst: &Inst, moved: &[V]) -> Inst {
     let at = |v: &V| moved[v.0 as usize];
     match inst {
-        Inst::Literal(_) | Inst::Load(_) | Inst::Index(_) | Inst::Size(..) => inst.clone(),
+        Inst::Literal(_) | Inst::Load(_) | Inst::LoadIf { .. } | Inst::Index(_) | Inst::Size(..) => {
+            inst.clone()
+        }
         Inst::Gather { access, index, stride } => {
             Inst::Gather { access: access.clone(), index: at(index), stride: stride.clone() }
         }
@@ -196,10 +198,10 @@ fn renumbered(inst: &Inst, moved: &[V]) -> Inst {
     }
 }
 
-/// The loads of a body, those of gathers included.
+/// The loads of a body, those of gathers and guarded ones included.
 pub(super) fn loads(body: &Body) -> impl Iterator<Item = &Access> {
     body.insts.iter().filter_map(|inst| match inst {
-        Inst::Load(access) | Inst::Gather { access, .. } => Some(access),
+        Inst::Load(access) | Inst::Gather { access, .. } | Inst::LoadIf { access, .. } => Some(access),
         _ => None,
     })
 }

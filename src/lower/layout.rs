@@ -3,7 +3,7 @@
 use crate::diag::InternalError;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Function, Graph, Node, NodeId};
-use crate::ir::op::{Kernel, LeafKind, View};
+use crate::ir::op::{Kernel, LeafKind, SliceStep, View};
 use crate::loops::types::{Access, Buffer, BufferId, Column, Extent, Place};
 use crate::lower::access::{Window, contiguous, elements, whole};
 use crate::lower::{Target, broken};
@@ -67,6 +67,16 @@ impl<'a> Layout<'a> {
 
     pub fn size(&self, dim: &Dim) -> Result<Extent, InternalError> {
         extent(dim, self.target)
+    }
+
+    /// Where the ranges of a slice of something of this shape begin, counted from the front.
+    pub fn starts(&self, steps: &[SliceStep], shape: &[Extent]) -> Result<Vec<Extent>, InternalError> {
+        let start = |(s, size): (&SliceStep, &Extent)| {
+            let start = self.size(&s.start)?;
+            let from_end = s.start.as_const().is_some_and(|n| n < 0);
+            Ok(if from_end { start.plus(size) } else { start })
+        };
+        steps.iter().zip(shape).map(start).collect()
     }
 }
 
@@ -243,15 +253,8 @@ fn window_of(layout: &Layout<'_>, id: NodeId) -> Result<Option<Window>, Internal
         View::Reshape => Window::Reshape,
         View::Broadcast => Window::Broadcast,
         View::Slice(steps) => {
-            let shape = layout.shape(node.operands[0]);
-            let step = |(s, size): (&crate::ir::op::SliceStep, &Extent)| {
-                let start = layout.size(&s.start)?;
-                let from_end = s.start.as_const().is_some_and(|n| n < 0);
-                let start = if from_end { start.plus(size) } else { start };
-                Ok((start, Extent::constant(s.step)))
-            };
-            let steps: Result<Vec<_>, InternalError> = steps.iter().zip(shape).map(step).collect();
-            Window::Slice(steps?)
+            let starts = layout.starts(&steps, layout.shape(node.operands[0]))?;
+            Window::Slice(starts.into_iter().zip(steps.iter().map(|s| Extent::constant(s.step))).collect())
         }
     }))
 }

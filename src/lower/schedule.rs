@@ -252,7 +252,7 @@ impl<'a> Scheduler<'a> {
         let Some(buffer) = copies.filled.get(&id).copied() else { return Ok(()) };
         let label = self.layout.label(id);
         match self.layout.node(id).op.kernel {
-            op::Kernel::Map(_) | op::Kernel::Gather => {
+            op::Kernel::Map(_) | op::Kernel::Gather | op::Kernel::Pad => {
                 self.map(id, whole(buffer, self.layout.shape(id)), label, true)
             }
             op::Kernel::Reduce(combine) => self.reduce(id, buffer, label, combine),

@@ -75,7 +75,7 @@ fn reads_where_it_stores(kernel: &Kernel, old: BufferId, new: BufferId) -> bool 
     let same = |a: &Access| a.offset == store.to.offset && a.strides == store.to.strides;
     body.insts.iter().all(|inst| match inst {
         Inst::Load(access) => access.buffer != old || same(access),
-        Inst::Gather { access, .. } => access.buffer != old,
+        Inst::Gather { access, .. } | Inst::LoadIf { access, .. } => access.buffer != old,
         _ => true,
     })
 }

@@ -1,11 +1,9 @@
 //! The same elements at other places: nothing is computed, so every gradient moves the adjoint back.
 
-use crate::ir::build::Builder;
 use crate::ir::dim::{Dim, ShapeText};
-use crate::ir::graph::{Attrs, NodeId, Type};
+use crate::ir::graph::Type;
 use crate::ir::op::{
-    Class, EvalCx, Fault, FaultKind, InferCx, Kernel, OpDef, Param, ParamKind, SliceStep, TypeErrorKind,
-    View, Vjp,
+    Class, EvalCx, Fault, FaultKind, InferCx, Kernel, OpDef, Param, ParamKind, TypeErrorKind, View, Vjp,
 };
 use crate::ops::build::{self, Keep};
 use crate::ops::infer;
@@ -253,62 +251,7 @@ pub static PAD: OpDef = OpDef {
         }
         Ok(out)
     },
-    kernel: Kernel::Expand(expand_pad),
+    kernel: Kernel::Pad,
     samples: samples::pads,
     ..BASE
 };
-
-/// Axis by axis: each place of the result looks up the element that belongs there, if one does.
-fn expand_pad(b: &mut Builder, x: &[NodeId], attrs: &Attrs) -> NodeId {
-    let shape = attrs.dims("shape");
-    let mut value = x[0];
-    for (axis, step) in attrs.slice("slice").iter().enumerate() {
-        let short = b.ty(value).shape.clone();
-        let (n, count) = (&shape[axis], &short[axis]);
-        if n == count && step.step == 1 {
-            continue;
-        }
-        let mut long = short.clone();
-        long[axis] = n.clone();
-        if count.as_const() == Some(0) {
-            let ty = Type::new(b.ty(value).dtype, long);
-            value = build::filled(b, &ty, 0.0);
-            continue;
-        }
-        let line = std::slice::from_ref(n);
-        let (which, there) = lookup(b, step, n, count);
-        let taken = build::take(b, value, which, axis);
-        let mut ones = vec![Dim::constant(1); long.len()];
-        ones[axis] = n.clone();
-        debug_assert_eq!(b.ty(there).shape, line);
-        let there = build::reshape(b, there, &ones);
-        let there = build::broadcast_to(b, there, &long);
-        let zero = build::like(b, taken, 0.0);
-        value = build::select(b, there, taken, zero);
-    }
-    value
-}
-
-/// For each position of the long axis: which element of the short one belongs there, and whether one does.
-fn lookup(b: &mut Builder, step: &SliceStep, n: &Dim, count: &Dim) -> (NodeId, NodeId) {
-    let line = Type::new(crate::scalar::DType::I64, vec![n.clone()]);
-    let from_end = step.start.as_const().is_some_and(|s| s < 0);
-    let start = if from_end { step.start.add(n) } else { Some(step.start.clone()) };
-    let start = build::size(b, &start.expect("sizes were checked"), line.dtype);
-    let start = build::broadcast_to(b, start, &line.shape);
-    let position = build::iota(b, &line.shape, 0);
-    let offset = build::sub(b, position, start);
-    let by = build::filled(b, &line, step.step as f64);
-    let which = build::floor_div(b, offset, by);
-    let covered = build::mul(b, which, by);
-    let exact = build::eq(b, covered, offset);
-    let count = build::size(b, count, line.dtype);
-    let count = build::broadcast_to(b, count, &line.shape);
-    let zero = build::filled(b, &line, 0.0);
-    let one = build::filled(b, &line, 1.0);
-    let last = build::sub(b, count, one);
-    let inside = build::clip(b, which, zero, last);
-    let within = build::eq(b, inside, which);
-    let there = build::logical_and(b, exact, within);
-    (inside, there)
-}

@@ -24,6 +24,7 @@ pub fn with_rule(op: &'static OpDef, rule: Rule) -> &'static OpDef {
         Kernel::View(f) => Kernel::View(f),
         Kernel::Contract => Kernel::Contract,
         Kernel::Gather => Kernel::Gather,
+        Kernel::Pad => Kernel::Pad,
         Kernel::Expand(f) => Kernel::Expand(f),
     };
     let OpDef { name, symbol, doc, class, arity, params, infer, why, eval, samples, .. } = *op;

@@ -251,7 +251,7 @@ fn evaluate(
             }
             // `estimate` refuses bodies with these.
             Inst::Gather { index: x, .. } | Inst::CheckIndex { value: x, .. } => at(e, x),
-            Inst::Index(_) => e.literal(Literal::F32(0), Width::Four),
+            Inst::Index(_) | Inst::LoadIf { .. } => e.literal(Literal::F32(0), Width::Four),
         };
         values.push(Operand::Made(v.only()));
     }
@@ -420,7 +420,7 @@ fn weight(inst: &Inst, dtype: DType) -> Option<usize> {
         Inst::Literal(_) | Inst::Size(..) => 0,
         Inst::Un(Un::Sin | Un::Cos | Un::Erf, _) | Inst::Bin(Bin::Pow | Bin::Rem, ..) => return None,
         Inst::Un(Un::Exp | Un::Expm1 | Un::Log | Un::Log1p | Un::Tanh | Un::Sigmoid, _) => 30,
-        Inst::Gather { .. } | Inst::Index(_) | Inst::CheckIndex { .. } => return None,
+        Inst::Gather { .. } | Inst::LoadIf { .. } | Inst::Index(_) | Inst::CheckIndex { .. } => return None,
         _ => 1,
     })
 }
