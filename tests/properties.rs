@@ -242,6 +242,36 @@ fn refusals() -> Vec<Refused> {
             &["cast(…, i64)"],
         ),
     ];
+    let slide = |size: Option<i64>, stride: i64, padding: &str| {
+        let pair = |n: i64| Attr::Dims(vec![Dim::constant(n); 2]);
+        let attrs = size.map_or_else(none, |n| none().with("size", pair(n)));
+        attrs.with("stride", pair(stride)).with("padding", Attr::Str(padding.into()))
+    };
+    let open = Type::new(DType::F32, vec![1.into(), Dim::symbol("h"), 5.into(), 3.into()]);
+    for (image, kernel, attrs, kind, words) in [
+        (f(&[8, 5, 5]), f(&[3, 3, 1, 2]), slide(None, 1, "same"), Shape, &["f32[8, 5, 5]", "None]"][..]),
+        (f(&[8, 25]), f(&[3, 3, 1, 2]), slide(None, 1, "same"), Shape, &["[rows, height", "reshape"]),
+        (f(&[8, 5, 5, 3]), f(&[3, 3, 2]), slide(None, 1, "same"), Shape, &["channels in", "f32[3, 3, 2]"]),
+        (f(&[8, 5, 5, 3]), f(&[3, 3, 1, 2]), slide(None, 1, "same"), Shape, &["3 channels", "[3, 3, 3, 2]"]),
+        (f(&[8, 5, 5, 3]), f(&[6, 3, 3, 2]), slide(None, 1, "valid"), Shape, &["6 high", "5 high", "same"]),
+        (f(&[8, 5, 5, 3]), f(&[0, 3, 3, 2]), slide(None, 1, "same"), Shape, &["window", "[0, 3]"]),
+        (f(&[8, 5, 5, 3]), f(&[3, 3, 3, 2]), slide(None, 0, "same"), Shape, &["stride", "at least 1"]),
+        (f(&[8, 5, 5, 3]), d(&[3, 3, 3, 2]), slide(None, 1, "same"), Dtype, &["f64", "cast(…, f32)"]),
+        (open, f(&[3, 3, 3, 2]), slide(None, 1, "same"), Shape, &["numbers", "f32[1, h, 5, 3]"]),
+    ] {
+        out.push(Refused("conv2d", vec![image, kernel], attrs, kind, words));
+    }
+    for name in ["max_pool2d", "avg_pool2d"] {
+        out.push(Refused(name, vec![f(&[8, 25])], slide(Some(2), 2, "valid"), Shape, &["[rows, height"]));
+        out.push(Refused(
+            name,
+            vec![f(&[8, 5, 1, 3])],
+            slide(Some(2), 2, "valid"),
+            Shape,
+            &["2 wide", "1 wide"],
+        ));
+        out.push(Refused(name, vec![i(&[8, 5, 5, 3])], slide(Some(2), 2, "valid"), Dtype, &["cast(…, f32)"]));
+    }
     for name in ["sub", "mul", "maximum", "minimum", "eq", "lt", "rem", "floor_div"] {
         out.push(Refused(name, vec![f(&[2]), f(&[3])], none(), Shape, &["f32[2]", "f32[3]"]));
         out.push(Refused(name, vec![b(&[2]), b(&[2])], none(), Dtype, &["numbers"]));

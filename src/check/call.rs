@@ -12,6 +12,7 @@ use crate::scalar::DType;
 use crate::source::Span;
 use crate::syntax::ast::{Arg, Expr, ExprKind};
 use ndarray::{ArrayD, IxDyn};
+use std::sync::Arc;
 
 /// Names of operands, for the ops where people write them: `clip(x, lo=0, hi=1)`.
 fn operand_names(op: &OpDef) -> Vec<&'static str> {
@@ -19,6 +20,7 @@ fn operand_names(op: &OpDef) -> Vec<&'static str> {
         ("clip", _) => vec!["x", "lo", "hi"],
         ("where", _) => vec!["condition", "then", "otherwise"],
         ("take", _) => vec!["x", "indices"],
+        ("conv2d", _) => vec!["x", "k"],
         (_, 1) => vec!["x"],
         (_, 2) => vec!["x", "y"],
         (_, n) => ["a", "b", "c", "d"].into_iter().take(n).collect(),
@@ -168,6 +170,25 @@ impl Cx<'_> {
                     let value = required(self)?.value.clone();
                     Attr::Dims(vec![self.as_dim(&value, at)?])
                 }
+                ParamKind::Pair(default) => match (arg, default) {
+                    (Some(a), _) => self.pair(&a.value, at, p.name)?,
+                    (None, Some(n)) => both(n),
+                    (None, None) => attrs.0.last().expect("a pair stands before it").1.clone(),
+                },
+                ParamKind::Word(words) => match arg.map(|a| &a.value) {
+                    None => Attr::Str(words[0].into()),
+                    Some(Value::Str(s)) if words.contains(&&**s) => Attr::Str(Arc::from(&**s)),
+                    Some(other) => {
+                        let text = match other {
+                            Value::Str(s) => format!("\"{}\"", s.escape_debug()),
+                            other => other.describe(),
+                        };
+                        let words: Vec<String> = words.iter().map(|w| format!("\"{w}\"")).collect();
+                        let text = format!("`{}` must be {}, not {text}", p.name, words.join(" or "));
+                        self.error(&codes::KIND, at, text);
+                        return None;
+                    }
+                },
                 ParamKind::Permutation => match arg {
                     None => Attr::Axes((0..rank).rev().collect()),
                     Some(a) => {
@@ -184,6 +205,23 @@ impl Cx<'_> {
             attrs = attrs.with(p.name, attr);
         }
         Some(attrs)
+    }
+
+    /// One whole number for both of height and width, or one for each.
+    fn pair(&mut self, value: &Value, span: Span, name: &str) -> Option<Attr> {
+        let what = format!("`{name}`");
+        match value.items().as_deref() {
+            None => Some(both(self.as_int(value, span, &what)?)),
+            Some([h, w]) => {
+                let numbers = [self.as_int(h, span, &what)?, self.as_int(w, span, &what)?];
+                Some(Attr::Dims(numbers.map(Dim::constant).to_vec()))
+            }
+            Some(items) => {
+                let text = format!("{what} must be a number or two, height and width, not {}", items.len());
+                self.error(&codes::KIND, span, text);
+                None
+            }
+        }
     }
 
     /// One axis, counted from the end if negative.
@@ -248,6 +286,10 @@ impl Cx<'_> {
         self.error(&codes::RESHAPE, span, message);
         None
     }
+}
+
+fn both(n: i64) -> Attr {
+    Attr::Dims(vec![Dim::constant(n); 2])
 }
 
 /// An elementwise op on compile-time numbers, in f64; whole where every operand is and the op keeps it.

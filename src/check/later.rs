@@ -8,11 +8,9 @@ use crate::source::Span;
 pub fn op(name: &str) -> Option<String> {
     const OPS: &[&str] = &[
         "attention",
-        "avg_pool2d",
         "batch_norm",
         "concat",
         "conv",
-        "conv2d",
         "cumsum",
         "dense",
         "dropout",
@@ -20,7 +18,6 @@ pub fn op(name: &str) -> Option<String> {
         "gru",
         "layer_norm",
         "lstm",
-        "max_pool2d",
         "pad",
         "random",
         "rnn",

@@ -69,6 +69,7 @@ pub enum Arg {
     Axes(Vec<usize>),
     Dims(Shape),
     DType(DType),
+    Word(Arc<str>),
     /// Written without its name, as the second argument of `one_hot`.
     Plain(Dim),
 }

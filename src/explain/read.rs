@@ -261,7 +261,8 @@ fn arguments(node: &Node) -> Vec<(&'static str, Arg)> {
         Attr::Axes(a) => Some(Arg::Axes(a.clone())),
         Attr::Dims(d) => Some(Arg::Dims(d.clone())),
         Attr::DType(d) => Some(Arg::DType(*d)),
-        Attr::Str(_) | Attr::Slice(_) | Attr::Literal(_) | Attr::Tensor(_) => None,
+        Attr::Str(s) => Some(Arg::Word(s.clone())),
+        Attr::Slice(_) | Attr::Literal(_) | Attr::Tensor(_) => None,
     };
     node.attrs.0.iter().filter_map(|(name, attr)| Some((*name, argument(attr)?))).collect()
 }

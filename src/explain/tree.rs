@@ -294,6 +294,7 @@ fn write_argument(out: &mut String, name: &str, arg: &Arg) {
         },
         Arg::Dims(shape) => write!(out, "{}", ShapeText(shape)),
         Arg::DType(dtype) => write!(out, "{dtype}"),
+        Arg::Word(word) => write!(out, "{name}=\"{word}\""),
         Arg::Plain(dim) => write!(out, "{dim}"),
     };
 }

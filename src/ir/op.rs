@@ -80,6 +80,11 @@ pub enum ParamKind {
     Dims,
     /// Required. One dimension, Attr::Dims of length 1.
     Dim,
+    /// A whole number for both of height and width, or one for each; absent: this number, or with none what the
+    /// parameter before it is. Attr::Dims of two numbers.
+    Pair(Option<i64>),
+    /// One of these words; absent: the first. Attr::Str.
+    Word(&'static [&'static str]),
     /// A permutation; absent: all axes reversed. Attr::Axes, not sorted.
     Permutation,
     /// Made by the checker or by rules only, never written by a user.
@@ -232,6 +237,9 @@ pub enum View {
     Broadcast,
     /// Per axis: start and step; a negative start counts from the end.
     Slice(Vec<SliceStep>),
+    /// Result axes `axis` and `axis + 1`, place and position in the window, are operand axis `axis`: the element
+    /// `place * stride + position`.
+    Windows { axis: usize, stride: i64 },
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -175,6 +175,8 @@ fn is_of_kind(attr: &Attr, kind: ParamKind) -> bool {
         ParamKind::DType => matches!(attr, Attr::DType(_)),
         ParamKind::Dims => matches!(attr, Attr::Dims(_)),
         ParamKind::Dim => matches!(attr, Attr::Dims(d) if d.len() == 1),
+        ParamKind::Pair(_) => matches!(attr, Attr::Dims(d) if d.len() == 2),
+        ParamKind::Word(words) => matches!(attr, Attr::Str(s) if words.contains(&&**s)),
         ParamKind::Hidden => true,
     }
 }

@@ -55,6 +55,19 @@ pub(super) enum Window {
     Reshape,
     /// Per axis: start and step.
     Slice(Vec<(Extent, Extent)>),
+    /// The result's axes `axis` and `axis + 1` are the operand's `axis`: element `i * stride + j`.
+    Windows { axis: usize, stride: i64 },
+}
+
+impl Window {
+    /// Whether elements of the operand are seen more than once.
+    pub fn repeats(&self, result: &[Extent], operand: &[Extent]) -> bool {
+        match self {
+            Window::Broadcast => space_of(operand) != space_of(result),
+            Window::Windows { axis, stride } => result[axis + 1].as_const() > Some(*stride),
+            Window::Permute(_) | Window::Reshape | Window::Slice(_) => false,
+        }
+    }
 }
 
 /// Axes that are not 1, in order: the space of a kernel that computes a value of this shape.
@@ -148,6 +161,12 @@ pub(super) fn operand_index(
                 Affine { offset: moved.offset.plus(start), terms: moved.terms }
             })
             .collect(),
+        Window::Windows { axis, stride } => {
+            let mut out = map.to_vec();
+            let inside = out.remove(axis + 1);
+            out[*axis] = out[*axis].times(&Extent::constant(*stride)).plus(&inside);
+            out.into()
+        }
         Window::Reshape => split(result, operand)?
             .into_iter()
             .map(|axes| {
@@ -213,6 +232,11 @@ pub(super) fn window_layout(
                 out.strides.push(step.times(stride));
             }
             out
+        }
+        Window::Windows { axis, stride } => {
+            let mut strides = layout.strides.clone();
+            strides.insert(*axis, layout.strides[*axis].scaled(*stride));
+            strides_of(strides)
         }
         Window::Reshape => strides_of(reshape_strides(result, operand, &layout.strides)?),
     })

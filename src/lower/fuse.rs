@@ -8,7 +8,6 @@ use crate::ir::dim::Dim;
 use crate::ir::graph::NodeId;
 use crate::ir::op::{Kernel, MapBuilder};
 use crate::lower::Fusion;
-use crate::lower::access::{Window, space_of};
 use crate::lower::layout::Layout;
 use crate::scalar::{Bin, Cmp, DType, Literal, Un, V};
 
@@ -84,8 +83,9 @@ pub(super) fn decide(layout: &Layout<'_>, fusion: Fusion) -> Decisions {
         out.late[i] = !demand.early && (view || per_element);
         if view {
             let operand = node.operands[0];
-            let stretched = layout.windows[i] == Some(Window::Broadcast)
-                && space_of(layout.shape(operand)) != space_of(layout.shape(id));
+            let stretched = layout.windows[i]
+                .as_ref()
+                .is_some_and(|w| w.repeats(layout.shape(id), layout.shape(operand)));
             out.addressed[operand.index()] |= out.addressed[i];
             let d = &mut demands[operand.index()];
             // A view that is itself a root is copied out by one more kernel.

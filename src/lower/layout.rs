@@ -252,6 +252,7 @@ fn window_of(layout: &Layout<'_>, id: NodeId) -> Result<Option<Window>, Internal
         View::Permute(axes) => Window::Permute(axes),
         View::Reshape => Window::Reshape,
         View::Broadcast => Window::Broadcast,
+        View::Windows { axis, stride } => Window::Windows { axis, stride },
         View::Slice(steps) => {
             let starts = layout.starts(&steps, layout.shape(node.operands[0]))?;
             Window::Slice(starts.into_iter().zip(steps.iter().map(|s| Extent::constant(s.step))).collect())

@@ -16,11 +16,12 @@ pub mod movement;
 pub mod reduce;
 mod samples;
 mod vjp;
+pub mod window;
 
 use crate::ir::op::OpDef;
 
-static TABLES: [&[&OpDef]; 5] =
-    [leaf::TABLE, elementwise::TABLE, reduce::TABLE, movement::TABLE, contract::TABLE];
+static TABLES: [&[&OpDef]; 6] =
+    [leaf::TABLE, elementwise::TABLE, reduce::TABLE, movement::TABLE, contract::TABLE, window::TABLE];
 
 /// Every op, in the order of the table.
 pub fn all() -> impl Iterator<Item = &'static OpDef> {

@@ -3,6 +3,7 @@
 
 mod pointwise;
 mod shaped;
+mod sliding;
 
 pub use pointwise::{
     apart, binary, bools, casts, choices, clips, comparisons, indices, remainders, specials, stated, unary,
@@ -11,6 +12,7 @@ pub use shaped::{
     bool_reductions, broadcasts, extents, extremes, iotas, matmuls, one_hots, pads, positions, reductions,
     reshapes, slices, takes, transposes,
 };
+pub use sliding::{avg_pools, convolutions, folded_windows, max_pools, windows};
 
 use crate::ir::graph::Attrs;
 use crate::ir::op::Sample;
