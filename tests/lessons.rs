@@ -19,6 +19,28 @@ fn case(name: &'static str) {
     golden::compare(&lesson, &printed).unwrap_or_else(|e| panic!("{e}"));
 }
 
+/// The lints say of the lessons what is true: some are two linear layers, and nothing else is wrong.
+#[test]
+fn lessons_are_warned_of_as_linear_and_of_nothing_else() {
+    let (mut linear, mut others) = (0, 0);
+    for entry in std::fs::read_dir(common::root().join("tests/lessons")).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|e| e != "nn") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a lesson");
+        let dir = path.parent().expect("a folder");
+        let name = path.file_name().and_then(|n| n.to_str()).expect("a name");
+        let told = common::stderr(&common::run_in(dir, &["check", name]));
+        let codes: Vec<&str> =
+            told.lines().filter(|l| l.starts_with("warning[")).map(|l| &l[8..14]).collect();
+        let is_linear = text.contains("x @ w1 @ w2");
+        assert_eq!(codes, if is_linear { vec!["NN0504"] } else { vec![] }, "{name}: {told}");
+        if is_linear { linear += 1 } else { others += 1 }
+    }
+    assert!(linear > 5 && others > 5, "{linear} linear, {others} others");
+}
+
 macro_rules! cases {
     ($($name:ident = $file:literal),* $(,)?) => {
         $(#[test] fn $name() { case($file) })*

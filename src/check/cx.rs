@@ -1,6 +1,7 @@
 //! The state of one check: the graph under construction, the scopes, and what was found wrong.
 
 use crate::check::entity::{Def, Entity, Home};
+use crate::check::lints::{self, Call};
 use crate::check::program::{Computed, Program, Source};
 use crate::check::value::Value;
 use crate::diag::codes::check as codes;
@@ -40,6 +41,8 @@ pub struct Frame {
     pub numbers: Option<DType>,
     /// In an initializer: what is to be filled.
     pub fill: Option<(Vec<Dim>, DType)>,
+    /// The first node that the body makes.
+    pub first: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -96,6 +99,8 @@ pub struct Cx<'a> {
     pub counters: BTreeMap<&'static str, NodeId>,
     /// The average of each variable (by index), once a `train` keeps one.
     pub averages: BTreeMap<usize, NodeId>,
+    /// What the file calls of the prelude, in the program's graph.
+    pub calls: Vec<Call>,
     pub program: Program,
 }
 
@@ -125,6 +130,7 @@ impl<'a> Cx<'a> {
             column_width: None,
             counters: BTreeMap::new(),
             averages: BTreeMap::new(),
+            calls: Vec::new(),
             program: Program::default(),
         }
     }
@@ -217,7 +223,18 @@ impl<'a> Cx<'a> {
     }
 
     pub fn leave(&mut self) {
-        self.frames.pop();
+        let Some(frame) = self.frames.pop() else { return };
+        let by_user = self.frames.last().is_none_or(|f| f.home == Home::User);
+        // The graph of a step, of a column or of a start value is not the program's.
+        let in_program = self.outer.is_none() && frame.numbers.or(self.numbers()).is_none();
+        if by_user && frame.home == Home::Prelude && in_program {
+            self.calls.push(Call {
+                name: frame.name,
+                arguments: frame.locals.into_iter().map(|l| l.value).collect(),
+                nodes: frame.first..self.b.graph.nodes.len() as u32,
+                span: frame.call,
+            });
+        }
     }
 
     /// The dtype that a schedule or optimizer computes in, inside one.
@@ -234,6 +251,9 @@ impl<'a> Cx<'a> {
         let stem = file.name.rsplit(['/', '\\']).next().unwrap_or("");
         program.name = stem.strip_suffix(".nn").unwrap_or(stem).to_string();
         program.graph = self.b.graph;
+        let prelude = self.prelude_files.into_values().collect();
+        let view = lints::View { program: &program, sources: self.sources, calls: &self.calls, prelude };
+        lints::add(&view, &mut self.diags);
         program.warnings = self.diags;
         Ok(program)
     }

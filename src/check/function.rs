@@ -77,6 +77,7 @@ impl Cx<'_> {
             call,
             numbers,
             fill: None,
+            first: self.b.graph.nodes.len() as u32,
         }
     }
 

@@ -20,6 +20,7 @@ mod function;
 mod import;
 mod index;
 mod later;
+mod lints;
 mod number;
 mod operands;
 mod optimizer;

@@ -25,8 +25,8 @@ const CAST_TENSOR: &str = "cast the tensor: `cast(x, f32)`";
 /// A value with the place it was written at.
 pub type Placed = (Value, Span);
 
-/// `x > 0` for `(x > 0)`: brackets that the cast's own make needless.
-fn bare(text: &str) -> &str {
+/// `x > 0` for `(x > 0)`: brackets that those around it make needless.
+pub fn bare(text: &str) -> &str {
     let inner = text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
     inner.filter(|t| !t.contains(['(', ')', ','])).unwrap_or(text)
 }

@@ -1,6 +1,7 @@
 //! Whole programs through the checker.
 
 mod errors;
+mod lints;
 mod programs;
 
 use crate::check::program::{Overrides, Program};
