@@ -34,7 +34,7 @@ fn outcome(text: &str) -> Option<(u8, &'static str, String)> {
 
 fn exit_code(code: Code) -> u8 {
     match code.code {
-        "NN0201" | "NN0203" | "NN0204" | "NN0207" => 4,
+        "NN0201" | "NN0203" | "NN0204" | "NN0207" | "NN0216" | "NN0217" => 4,
         "NN0208" | "NN0210" => 5,
         c if c.starts_with("NN04") => 3,
         _ => 1,

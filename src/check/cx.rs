@@ -93,9 +93,9 @@ pub struct Cx<'a> {
     pub broken_data: BTreeSet<usize>,
     /// Rows of a dataset, where they are known now.
     pub row_counts: BTreeMap<usize, i64>,
-    /// The declared rows and width of the column under construction.
+    /// The declared rows of the column under construction, and its other sizes as far as they are known.
     pub column_rows: Option<Dim>,
-    pub column_width: Option<Dim>,
+    pub column_rest: Option<Vec<Dim>>,
     pub counters: BTreeMap<&'static str, NodeId>,
     /// The average of each variable (by index), once a `train` keeps one.
     pub averages: BTreeMap<usize, NodeId>,
@@ -127,7 +127,7 @@ impl<'a> Cx<'a> {
             broken_data: BTreeSet::new(),
             row_counts: BTreeMap::new(),
             column_rows: None,
-            column_width: None,
+            column_rest: None,
             counters: BTreeMap::new(),
             averages: BTreeMap::new(),
             calls: Vec::new(),

@@ -4,15 +4,13 @@ use crate::check::arguments::Given;
 use crate::check::cx::{Cx, Place};
 use crate::check::dims::NewNames;
 use crate::check::entity::Role;
-use crate::check::program::{
-    Amount, Column, CsvColumns, DataRef, Dataset, Draw, Prepare, RngKind, Source, Split, Take,
-};
+use crate::check::program::{Amount, Column, DataRef, Dataset, Draw, Prepare, RngKind, Source, Split, Take};
 use crate::check::suggest::root_name;
 use crate::check::value::{Num, Value};
 use crate::diag::Diagnostic;
-use crate::diag::codes::{check as codes, directive, later};
+use crate::diag::codes::{check as codes, directive};
 use crate::ir::dim::Dim;
-use crate::ir::graph::Type;
+use crate::ir::graph::{NodeId, Type};
 use crate::scalar::DType;
 use crate::source::Span;
 use crate::syntax::ast::{Arg, DatasetItem, DimExpr, Expr, ExprKind, Ident, TypeExpr};
@@ -26,12 +24,11 @@ impl Cx<'_> {
             splits: Vec::new(),
             span,
         });
-        let good = self.with_own_dims(|cx| {
-            let mut good = true;
+        self.with_own_dims(|cx| {
             // The row count as written, and as data known now fixes it.
             let mut rows: (Option<Dim>, Option<(i64, Span)>) = (None, None);
             for item in items {
-                good &= match item {
+                let good = match item {
                     DatasetItem::Column { name, ty, value, span, .. } => {
                         cx.own_name(index, name)
                             && cx.data_column(index, (name, ty, value), *span, &mut rows).is_some()
@@ -40,13 +37,12 @@ impl Cx<'_> {
                         cx.own_name(index, name) && cx.split(index, name, value, *span).is_some()
                     }
                 };
+                if !good {
+                    cx.broken_data.insert(index);
+                }
             }
-            good
         });
         self.program.prepare.push(Prepare::Dataset(index));
-        if !good {
-            self.broken_data.insert(index);
-        }
         self.bind(name, Value::Dataset(index), Role::Dataset);
     }
 
@@ -85,14 +81,7 @@ impl Cx<'_> {
             return None;
         }
         rows.0 = Some(lead.clone());
-        // What a file without its own width is expected to have.
-        self.column_width = match ty.dims.as_slice() {
-            [_, DimExpr::Expr(Expr { kind: ExprKind::Int(n), .. })] => Some(Dim::constant(*n)),
-            [_, DimExpr::Expr(e @ Expr { kind: ExprKind::Name(n), .. })] if self.globals.contains_key(n) => {
-                self.dim(e, NewNames::Bind)
-            }
-            _ => None,
-        };
+        self.column_rest = ty.dims[1..].iter().map(|d| self.known_size(d)).collect();
         self.column_rows = Some(lead.clone());
         let mut shape = vec![lead.clone()];
         let value = self.computed(Place::Column { dataset }, |cx| {
@@ -100,7 +89,9 @@ impl Cx<'_> {
             let like = if value.as_node().is_none() { Some(dtype) } else { None };
             let id = cx.tensor(&value, e.span, like)?;
             let actual = cx.b.ty(id).clone();
-            if (actual.dtype == DType::Bool) != (dtype == DType::Bool) {
+            // What a reader alone delivers is tested against the column when it is read.
+            let read = cx.leaves.iter().any(|(leaf, s)| *leaf == id && matches!(s, Source::File(_)));
+            if !read && (actual.dtype == DType::Bool) != (dtype == DType::Bool) {
                 let text = format!("`{}` is declared {dtype}, and this is {}", name.name, actual.dtype);
                 cx.report(
                     Diagnostic::error(&codes::DTYPES, e.span, text)
@@ -126,7 +117,7 @@ impl Cx<'_> {
                     }
                     _ => rows.1 = Some((n, e.span)),
                 }
-            } else if actual.shape[0] != lead {
+            } else if actual.shape[0] != lead && !cx.counts_rows_of_another(dataset, &actual.shape[0]) {
                 let text = format!("`{}` has {lead} rows, and this is {actual}", name.name);
                 cx.report(Diagnostic::error(&codes::DIMS, e.span, text).other(ty.span, "declared here"));
                 return None;
@@ -155,19 +146,53 @@ impl Cx<'_> {
         Some(())
     }
 
-    /// A column as a leaf of the graph under construction, made once.
-    pub fn column_leaf(&mut self, dataset: usize, column: usize) -> Value {
-        let old = self.leaves.iter().find(
-            |(_, s)| matches!(s, Source::Column { dataset: d, column: c } if (*d, *c) == (dataset, column)),
-        );
+    /// Whether a size is the row count of data outside this dataset: the dataset then has as many rows.
+    fn counts_rows_of_another(&self, dataset: usize, size: &Dim) -> bool {
+        self.leaves.iter().any(|(leaf, source)| {
+            matches!(source, Source::Column { data, .. } if data.dataset != dataset)
+                && self.b.ty(*leaf).shape.first() == Some(size)
+        })
+    }
+
+    /// A column, or its rows in a split, as a leaf of the graph under construction, made once.
+    pub fn column_leaf(&mut self, data: DataRef, column: usize) -> Value {
+        let old = self
+            .leaves
+            .iter()
+            .find(|(_, s)| matches!(s, Source::Column { data: d, column: c } if (*d, *c) == (data, column)));
         if let Some((id, _)) = old {
             return Value::Node(*id);
         }
-        let c = &self.program.datasets[dataset].columns[column];
-        let (name, ty) = (c.name.clone(), c.ty.clone());
+        let d = &self.program.datasets[data.dataset];
+        let c = &d.columns[column];
+        let (name, mut ty) = (c.name.clone(), c.ty.clone());
+        // The rows of a split, or of another dataset, are not this dataset's: `fit.n`, `other.n`.
+        let rows = ty.shape[0].as_symbol().cloned();
+        let other = self.place != Place::Column { dataset: data.dataset };
+        if data.split.is_some() || (other && rows.is_some()) {
+            let owner = other.then_some(&d.name);
+            let split = data.split.map(|s| &d.splits[s].name);
+            let rows = rows.unwrap_or_else(|| "rows".into());
+            let path: Vec<&str> = owner.into_iter().chain(split).chain([&rows]).map(|s| &**s).collect();
+            ty.shape[0] = Dim::symbol(path.join("."));
+        }
         let leaf = self.leaf("placeholder", &name, ty);
-        self.leaves.push((leaf, Source::Column { dataset, column }));
+        self.leaves.push((leaf, Source::Column { data, column }));
         Value::Node(leaf)
+    }
+
+    /// `column.fit`: the rows of a column in a split that is declared above; `None` if this is no column or
+    /// there is no such split.
+    pub fn rows_of_split(&mut self, id: NodeId, field: &Ident) -> Option<Value> {
+        let (_, Source::Column { data, column }) = self.leaves.iter().find(|(leaf, _)| *leaf == id)? else {
+            return None;
+        };
+        let (DataRef { dataset, split: None }, column) = (*data, *column) else { return None };
+        let splits = &self.program.datasets[dataset].splits;
+        match splits.iter().position(|s| *s.name == *field.name) {
+            Some(s) => Some(self.column_leaf(DataRef { dataset, split: Some(s) }, column)),
+            None => self.broken_data.contains(&dataset).then_some(Value::Poison),
+        }
     }
 
     /// `d.column` inside a later dataset.
@@ -196,7 +221,7 @@ impl Cx<'_> {
                     .fix(format!("declare a placeholder and write `feed x = {}`", field.name)),
             );
         }
-        self.column_leaf(dataset, column)
+        self.column_leaf(DataRef { dataset, split: None }, column)
     }
 
     /// `r.uniform([32, 2])`: draws of a named stream.
@@ -293,115 +318,6 @@ impl Cx<'_> {
         let leaf = self.leaf("placeholder", &method.name, Type::new(dtype, shape.clone()));
         self.leaves.push((leaf, Source::Draw { stream, draw, shape }));
         Value::Node(leaf)
-    }
-
-    /// `csv("f", columns=0:64, header=true)`
-    pub fn read(&mut self, word: &'static str, args: &[Arg], span: Span) -> Value {
-        let given = self.given(args);
-        if word != "csv" {
-            return self.error(
-                &later::NOT_YET_FORMAT,
-                span,
-                format!("reading `{word}` files is not there yet"),
-            );
-        }
-        let Place::Column { .. } = self.place else {
-            return self.error(&codes::WRONG_PLACE, span, "files are read in a column of a `dataset`");
-        };
-        let names = ["path", "columns", "header"];
-        let Some(slots) = self.assign(word, &names, &given, span) else { return Value::Poison };
-        let arg = |i: usize| slots[i].map(|s| &given[s]);
-        if given.iter().any(|g| g.value.is_poison()) {
-            return Value::Poison;
-        }
-        let path = match arg(0).map(|g| (&g.value, g.span)) {
-            Some((Value::Str(s), at)) => self.sources.file(at.file).path(s),
-            Some((other, at)) => {
-                let text = format!("a path is a string, not {}", other.describe());
-                return self.error(&codes::KIND, at, text);
-            }
-            None => {
-                self.missing(word, "path", &names, span);
-                return Value::Poison;
-            }
-        };
-        let header = match arg(2) {
-            None => false,
-            Some(g) => match self.as_bool(&g.value, g.span, "`header`") {
-                Some(b) => b,
-                None => return Value::Poison,
-            },
-        };
-        let columns = match arg(1) {
-            None => CsvColumns::All,
-            Some(g) => match self.csv_columns(&g.value, header, g.span) {
-                Some(c) => c,
-                None => return Value::Poison,
-            },
-        };
-        let rows = self.column_rows.clone().unwrap_or_else(|| Dim::symbol("n"));
-        let width = match &columns {
-            CsvColumns::Index(_) => None,
-            CsvColumns::Names(names) => Some(Dim::constant(names.len() as i64)),
-            CsvColumns::Range(a, Some(b)) => Some(Dim::constant((b - a) as i64)),
-            CsvColumns::All | CsvColumns::Range(_, None) => match &self.column_width {
-                Some(d) => Some(d.clone()),
-                None => {
-                    return self.report(
-                        Diagnostic::error(
-                            &directive::COLUMN,
-                            span,
-                            "how many columns this reads is not known",
-                        )
-                        .fix("write `columns=0:64`, or a number as the column's second dimension"),
-                    );
-                }
-            },
-        };
-        let shape = std::iter::once(rows).chain(width).collect();
-        let leaf = self.leaf("placeholder", "csv", Type::new(DType::F64, shape));
-        self.leaves.push((leaf, Source::Csv { path, columns, header, span }));
-        Value::Node(leaf)
-    }
-
-    fn csv_columns(&mut self, value: &Value, header: bool, span: Span) -> Option<CsvColumns> {
-        let index = |n: i64| usize::try_from(n).ok();
-        let out = match value {
-            Value::Number(Num::Int(n)) => index(*n).map(CsvColumns::Index),
-            Value::Range(a, b) => match (index(a.unwrap_or(0)), b.map(index)) {
-                (Some(a), None) => Some(CsvColumns::Range(a, None)),
-                (Some(a), Some(Some(b))) if a < b => Some(CsvColumns::Range(a, Some(b))),
-                _ => None,
-            },
-            Value::List(items) if !items.is_empty() => items
-                .iter()
-                .map(|v| match v {
-                    Value::Str(s) => Some(s.to_string()),
-                    _ => None,
-                })
-                .collect::<Option<Vec<_>>>()
-                .map(CsvColumns::Names),
-            _ => None,
-        };
-        match &out {
-            None => {
-                let text = "`columns` is a number, a range such as `0:64`, or a list of names";
-                self.error(&codes::KIND, span, text);
-            }
-            Some(CsvColumns::Names(_)) if !header => {
-                self.report(
-                    Diagnostic::error(
-                        &codes::ARGUMENTS,
-                        span,
-                        "columns have names only in a file with a header",
-                    )
-                    .fix("add `header=true`"),
-                );
-                return None;
-            }
-            Some(_) => {}
-        }
-        out
     }
 
     /// `split fit = first(0.9)`

@@ -77,6 +77,22 @@ impl Cx<'_> {
         }
     }
 
+    /// The size that a dimension of a type stands for, if every name in it stands for something already.
+    pub fn known_size(&mut self, d: &DimExpr) -> Option<Dim> {
+        let DimExpr::Expr(e) = d else { return None };
+        if self.is_known(e) { self.dim(e, NewNames::Bind) } else { None }
+    }
+
+    fn is_known(&mut self, e: &Expr) -> bool {
+        match &e.kind {
+            ExprKind::Int(_) => true,
+            ExprKind::Name(name) => self.known_dim(name, e.span).is_some(),
+            ExprKind::Unary { operand, .. } => self.is_known(operand),
+            ExprKind::Binary { left, right, .. } => self.is_known(left) && self.is_known(right),
+            _ => false,
+        }
+    }
+
     /// `None` when the result leaves i64, or a division leaves a rest.
     pub fn dim_arithmetic(&self, op: BinaryOp, a: &Dim, b: &Dim) -> Option<Dim> {
         match op {

@@ -398,6 +398,11 @@ impl Cx<'_> {
             (Value::Dataset(d), _) => self.dataset_field(*d, field, span),
             (Value::Shape(dims), "rank") => Value::int(dims.len() as i64),
             _ => {
+                if let Value::Node(id) = value
+                    && let Some(rows) = self.rows_of_split(id, field)
+                {
+                    return rows;
+                }
                 let what = value.describe();
                 let mut d =
                     Diagnostic::error(&codes::FIELD, field.span, format!("{what} has no `.{}`", field.name));

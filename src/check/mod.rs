@@ -26,6 +26,7 @@ mod operands;
 mod optimizer;
 mod prelude;
 pub mod program;
+mod read;
 mod settings;
 mod start;
 mod statement;

@@ -124,16 +124,39 @@ pub struct Computed {
 
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// Columns of a csv file, as f64; `[n]` for one index, `[n, k]` for a range or a list.
-    Csv { path: String, columns: CsvColumns, header: bool, span: Span },
+    /// What a reader such as `csv(…)` delivers: f64, but a reader that is the whole column keeps the file's
+    /// own dtype until it is rounded to the column's.
+    File(DataFile),
     /// Draws of a named stream (an index into [`Program::streams`]); they advance it.
     Draw { stream: usize, draw: Draw, shape: Vec<Dim> },
     /// A start value's own random numbers.
     Random { distribution: Distribution, rng: RngKind, seed: Option<i64>, name: Arc<str>, shape: Vec<Dim> },
-    /// The rows of an earlier column of the same dataset, or a whole column of another.
-    Column { dataset: usize, column: usize },
+    /// An earlier column, or its rows in a split.
+    Column { data: DataRef, column: usize },
     /// A variable's current value (for optimizer state).
     Variable(usize),
+}
+
+#[derive(Clone, Debug)]
+pub struct DataFile {
+    pub path: String,
+    pub format: FileFormat,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum FileFormat {
+    /// `[n]` for one index, `[n, k]` for a range or a list.
+    Csv {
+        columns: CsvColumns,
+        header: bool,
+    },
+    Npy,
+    /// The array of this name.
+    Npz(String),
+    Idx,
+    /// The tensor of this name.
+    Safetensors(String),
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@ use crate::check::builtins::rng_kind;
 use crate::check::cx::{Cx, Place};
 use crate::check::entity::{Def, Entity, Home, Role};
 use crate::check::operands::Placed;
-use crate::check::program::{Directive, Measure, MeasureKind, Overrides, Placeholder, Stream};
+use crate::check::program::{DataRef, Directive, Measure, MeasureKind, Overrides, Placeholder, Stream};
 use crate::check::value::Value;
 use crate::diag::Diagnostic;
 use crate::diag::codes::{check as codes, later};
@@ -283,7 +283,7 @@ impl Cx<'_> {
     pub fn column(&mut self, name: &str) -> Option<Value> {
         let Place::Column { dataset } = self.place else { return None };
         let column = self.program.datasets.get(dataset)?.columns.iter().position(|c| &*c.name == name)?;
-        Some(self.column_leaf(dataset, column))
+        Some(self.column_leaf(DataRef { dataset, split: None }, column))
     }
 }
 

@@ -38,14 +38,27 @@ impl FileError {
     }
 }
 
+/// A file that is being read.
+pub struct Opened {
+    pub input: Box<dyn Read>,
+    /// Its size, so that what is too large is refused before it is read.
+    pub bytes: u64,
+}
+
+impl Read for Opened {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.input.read(buffer)
+    }
+}
+
 /// All reading that a program can cause.
 pub trait Files {
     /// What a path stands for, links resolved: two paths to one file give the same.
     fn real(&self, path: &str) -> Result<PathBuf, FileError>;
     /// A file named by the program.
-    fn open(&self, path: &str) -> Result<Box<dyn Read>, FileError>;
+    fn open(&self, path: &str) -> Result<Opened, FileError>;
     /// A file named on the command line.
-    fn open_trusted(&self, path: &Path) -> Result<Box<dyn Read>, FileError>;
+    fn open_trusted(&self, path: &Path) -> Result<Opened, FileError>;
 }
 
 /// The real file system, seen from a program's directory.
@@ -82,11 +95,11 @@ impl Files for Disk {
         self.resolve(path)
     }
 
-    fn open(&self, path: &str) -> Result<Box<dyn Read>, FileError> {
+    fn open(&self, path: &str) -> Result<Opened, FileError> {
         open_regular(&self.resolve(path)?)
     }
 
-    fn open_trusted(&self, path: &Path) -> Result<Box<dyn Read>, FileError> {
+    fn open_trusted(&self, path: &Path) -> Result<Opened, FileError> {
         open_regular(path)
     }
 }
@@ -105,17 +118,18 @@ fn stays_below(path: &Path) -> bool {
     true
 }
 
-fn open_regular(path: &Path) -> Result<Box<dyn Read>, FileError> {
+fn open_regular(path: &Path) -> Result<Opened, FileError> {
     // Asked before opening, because opening a pipe waits for its other end; and again after it, because
     // the file may have been exchanged in between.
     if !std::fs::metadata(path).map_err(io_error)?.is_file() {
         return Err(FileError::NotRegular);
     }
     let file: File = OpenOptions::new().read(true).open(path).map_err(io_error)?;
-    if !file.metadata().map_err(io_error)?.is_file() {
+    let metadata = file.metadata().map_err(io_error)?;
+    if !metadata.is_file() {
         return Err(FileError::NotRegular);
     }
-    Ok(Box::new(file))
+    Ok(Opened { input: Box::new(file), bytes: metadata.len() })
 }
 
 fn io_error(e: std::io::Error) -> FileError {
@@ -158,13 +172,14 @@ impl Files for InMemory {
         if self.files.contains_key(&*real.to_string_lossy()) { Ok(real) } else { Err(FileError::Missing) }
     }
 
-    fn open(&self, path: &str) -> Result<Box<dyn Read>, FileError> {
+    fn open(&self, path: &str) -> Result<Opened, FileError> {
         let real = self.real(path)?;
         let content = self.files.get(&*real.to_string_lossy()).ok_or(FileError::Missing)?;
-        Ok(Box::new(std::io::Cursor::new(content.clone())))
+        let bytes = content.len() as u64;
+        Ok(Opened { input: Box::new(std::io::Cursor::new(content.clone())), bytes })
     }
 
-    fn open_trusted(&self, path: &Path) -> Result<Box<dyn Read>, FileError> {
+    fn open_trusted(&self, path: &Path) -> Result<Opened, FileError> {
         self.open(&path.to_string_lossy())
     }
 }
@@ -198,7 +213,7 @@ mod tests {
         }
     }
 
-    fn text(r: Result<Box<dyn Read>, FileError>) -> Result<String, FileError> {
+    fn text(r: Result<Opened, FileError>) -> Result<String, FileError> {
         let mut s = String::new();
         r?.read_to_string(&mut s).unwrap();
         Ok(s)

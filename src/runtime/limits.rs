@@ -7,41 +7,54 @@ use crate::ir::graph::{Function, Type};
 use crate::loops::memory::Region;
 use crate::runtime::error::RunError;
 use crate::source::{FileId, Span};
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// Elements of one tensor.
 pub const MAX_ELEMENTS: u64 = 1 << 31;
 /// Bytes that a run may hold at once, unless told otherwise.
 pub const DEFAULT_MEMORY: u64 = 4 << 30;
 
-/// How much memory a run may still take. What is freed is not given back: a run frees little.
-#[derive(Clone, Debug)]
+/// How much memory a run may still take.
+///
+/// A [`Budget::scope`] takes from the same memory; what was taken through it is given back when it is dropped.
+#[derive(Debug)]
 pub struct Budget {
     limit: u64,
-    used: u64,
+    /// By all that share the memory.
+    used: Rc<Cell<u64>>,
+    /// Through this one.
+    own: u64,
     /// Where the program asks for what is being allocated.
     pub span: Span,
 }
 
 impl Budget {
     pub fn new(limit: u64) -> Budget {
-        Budget { limit, used: 0, span: Span::new(FileId(0), 0, 0) }
+        Budget { limit, used: Rc::default(), own: 0, span: Span::new(FileId(0), 0, 0) }
     }
 
-    /// Bytes taken so far.
+    /// For what is held only for a while.
+    pub fn scope(&self) -> Budget {
+        Budget { limit: self.limit, used: self.used.clone(), own: 0, span: self.span }
+    }
+
+    /// Bytes held now.
     pub fn used(&self) -> u64 {
-        self.used
+        self.used.get()
     }
 
     /// Counts `bytes` that are about to be allocated for `what`.
     pub fn take(&mut self, bytes: u64, what: &str) -> Result<(), RunError> {
-        let total = self.used.saturating_add(bytes);
+        let total = self.used().saturating_add(bytes);
         if total > self.limit {
             return Err(too_large(
                 self.span,
                 format!("{what} would need {}; limit {}", size_text(total), size_text(self.limit)),
             ));
         }
-        self.used = total;
+        self.used.set(total);
+        self.own += bytes;
         Ok(())
     }
 
@@ -51,6 +64,12 @@ impl Budget {
         Region::zeroed(bytes).ok_or_else(|| {
             too_large(self.span, format!("{what}: the machine does not have {}", size_text(bytes as u64)))
         })
+    }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        self.used.set(self.used.get() - self.own);
     }
 }
 
@@ -148,6 +167,19 @@ mod tests {
         assert!(budget.region(600, 600, "a").is_ok());
         assert_eq!(budget.region(401, 401, "b").unwrap_err().exit_code(), 5);
         assert!(budget.region(400, 400, "c").is_ok());
+    }
+
+    #[test]
+    fn scopes_give_back_what_they_took() {
+        let mut budget = Budget::new(1000);
+        budget.take(300, "a").unwrap();
+        let mut scope = budget.scope();
+        scope.take(600, "b").unwrap();
+        assert_eq!((budget.used(), scope.used()), (900, 900));
+        assert!(budget.take(200, "c").is_err());
+        drop(scope);
+        assert_eq!(budget.used(), 300);
+        assert!(budget.take(700, "c").is_ok());
     }
 
     #[test]

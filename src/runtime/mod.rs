@@ -7,7 +7,6 @@
 pub mod batches;
 pub mod bench;
 pub mod cost;
-pub mod csv;
 pub mod data;
 pub mod engine;
 pub mod error;
@@ -17,6 +16,7 @@ pub mod format;
 pub mod limits;
 pub mod output;
 pub mod prepare;
+pub mod read;
 pub mod reference;
 pub mod rows;
 pub mod session;

@@ -1,7 +1,7 @@
 //! What happens before the first directive: sources are read, columns and start values computed, rows
 //! bound, splits cut; in file order, so that draws of one stream keep theirs.
 
-use crate::check::program::{self, Computed, CsvColumns, Dataset, Prepare, Program, Source};
+use crate::check::program::{self, Computed, DataFile, Dataset, FileFormat, Prepare, Program, Source};
 use crate::diag::Diagnostic;
 use crate::diag::codes::data as codes;
 use crate::ir::dim::{Dim, Sizes};
@@ -9,18 +9,19 @@ use crate::ir::graph::{Attr, Attrs, Function, Graph, NodeId, Type};
 use crate::loops::memory::Batches;
 use crate::ops::leaf;
 use crate::rng::Start;
-use crate::runtime::csv::{Header, Place, Table};
 use crate::runtime::data::{self, Column};
 use crate::runtime::engine::{Layout, Request, Rows, Stage};
 use crate::runtime::error::RunError;
-use crate::runtime::files::FileError;
-use crate::runtime::limits;
+use crate::runtime::files::{FileError, Opened};
+use crate::runtime::limits::{self, Budget};
+use crate::runtime::read::csv::Header;
+use crate::runtime::read::{self, Place};
 use crate::runtime::session::Session;
 use crate::runtime::store::Store;
 use crate::scalar::DType;
 use crate::source::{FileId, Span};
 use crate::tensor::Tensor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 impl Session<'_> {
@@ -38,12 +39,12 @@ impl Session<'_> {
                     let v = &program.variables[*i];
                     self.budget.span = v.span;
                     let mut sizes = Sizes::new();
-                    let value = self.compute(&v.init, &mut sizes, &v.name, v.span)?;
+                    let mut memory = self.budget.scope();
+                    let value = self.compute(&v.init, &mut sizes, &v.name, v.span, &mut memory)?;
                     self.store.write(&v.name, &value);
                 }
             }
         }
-        self.tables.clear();
         self.engine.record(Stage::Data, clock);
         Ok(())
     }
@@ -54,19 +55,22 @@ impl Session<'_> {
         let mut sizes = Sizes::new();
         for (c, column) in dataset.columns.iter().enumerate() {
             self.budget.span = column.span;
-            let value = self.compute(&column.value, &mut sizes, &column.name, column.span)?;
+            let mut memory = self.budget.scope();
+            let value = self.compute(&column.value, &mut sizes, &column.name, column.span, &mut memory)?;
             self.bind_rows(dataset, index, c, value.shape(), &mut sizes)?;
             let value = convert(value, column.ty.dtype, &column.name, column.span)?;
             let column = Column::new(&value, &mut self.budget, &column.name)?;
             let data = &mut self.datasets[index];
             data.rows = column.shape[0];
             data.columns.push(column);
+            // As soon as the rows are counted: a later column may read those of a split.
+            if c == 0 {
+                self.datasets[index].splits = data::cut(dataset, data.rows, self.program.seed)?;
+            }
         }
         self.reading = None;
-        self.demand(&sizes)?;
-        let rows = self.datasets[index].rows;
-        self.datasets[index].splits = data::cut(dataset, rows, self.program.seed)?;
-        Ok(())
+        self.tables.clear();
+        self.demand(&sizes)
     }
 
     /// Compares the shape of a column's data with its declared type and binds what is still open.
@@ -110,29 +114,37 @@ impl Session<'_> {
         sizes: &mut Sizes,
         name: &str,
         span: Span,
+        memory: &mut Budget,
     ) -> Result<Tensor, RunError> {
         let mut values = Vec::with_capacity(computed.sources.len());
         for (node, source) in &computed.sources {
             let ty = computed.graph.ty(*node);
-            let value = self.source(source, sizes, name, span)?;
+            let value = self.source(source, sizes, name, span, memory)?;
             unify(ty, value.shape(), sizes).map_err(|e| {
                 if let Some(e) = self.other_row_count(ty, &value, sizes, name, span) {
                     return e;
                 }
-                RunError::program(
-                    Diagnostic::error(
-                        &codes::DATA_SHAPE,
-                        place_of(source, span),
-                        format!("`{name}` expects {ty} here, and the data is {}", shape_text(value.shape())),
-                    )
-                    .label(e),
-                )
+                let shape = shape_text(value.shape());
+                RunError::program(match source {
+                    Source::File(file) => {
+                        let path = self.path_of(file);
+                        let text = format!("{path} has shape {shape}, and `{name}` reads it as {ty}");
+                        Diagnostic::error(&codes::DATA_SHAPE, file.span, text)
+                            .label(e)
+                            .other(span, "declared here")
+                    }
+                    _ => {
+                        let text = format!("`{name}` expects {ty} here, and the data is {shape}");
+                        Diagnostic::error(&codes::DATA_SHAPE, span, text).label(e)
+                    }
+                })
             })?;
+            // A source that is the whole value keeps its dtype: the caller rounds it, once.
+            if *node == computed.root {
+                return Ok(value);
+            }
             // In the reference backend everything is f64 until it is stored.
             values.push(if self.store.is_double() { value } else { value.cast(ty.dtype) });
-        }
-        if let Some(i) = computed.sources.iter().position(|(node, _)| *node == computed.root) {
-            return Ok(values.swap_remove(i));
         }
         if let Some(value) = constant(&computed.graph, computed.root) {
             return Ok(value);
@@ -169,6 +181,7 @@ impl Session<'_> {
     ) -> Result<Tensor, RunError> {
         self.budget.span = span;
         let mut graph = computed.graph.clone();
+        let mut memory = self.budget.scope();
         let mut store = Store::new(self.store.precision());
         let names: Vec<Arc<str>> = (0..values.len()).map(|i| format!("source {i}").into()).collect();
         for ((node, _), name) in computed.sources.iter().zip(&names) {
@@ -177,7 +190,7 @@ impl Session<'_> {
             node.attrs = Attrs::none().with("name", Attr::Str(name.clone()));
         }
         let types: Vec<Type> = computed.sources.iter().map(|(node, _)| graph.ty(*node).clone()).collect();
-        store.reserve(names.iter().zip(&types), sizes, &mut self.budget)?;
+        store.reserve(names.iter().zip(&types), sizes, &mut memory)?;
         for (name, value) in names.iter().zip(&values) {
             store.write(name, value);
         }
@@ -197,37 +210,54 @@ impl Session<'_> {
             columns: vec![],
             layout: Layout::Rows,
         };
-        let mut loaded = self.engine.load(request, &store, &self.budget)?;
+        let mut loaded = self.engine.load(request, &store, &memory)?;
         let batches = Batches::once(1);
-        let outcome = loaded.run(&mut self.engine, &mut store, &[], &batches, &mut self.budget)?;
+        let outcome = loaded.run(&mut self.engine, &mut store, &[], &batches, &mut memory)?;
         outcome.error(span).map_or(Ok(()), Err)?;
         loaded.result(0, &mut store, &[], &batches)
     }
 
-    /// What a source delivers.
-    fn source(&mut self, source: &Source, sizes: &Sizes, name: &str, span: Span) -> Result<Tensor, RunError> {
+    /// What a source delivers. `memory` is taken before it is allocated.
+    fn source(
+        &mut self,
+        source: &Source,
+        sizes: &Sizes,
+        name: &str,
+        span: Span,
+        memory: &mut Budget,
+    ) -> Result<Tensor, RunError> {
         let program = self.program;
-        let concrete =
-            |dtype, dims: &[Dim]| limits::shape(&Type::new(dtype, dims.to_vec()), sizes, name, span);
+        let mut concrete = |dims: &[Dim]| {
+            let shape = limits::shape(&Type::new(DType::F64, dims.to_vec()), sizes, name, span)?;
+            memory.take(8 * shape.iter().product::<usize>() as u64, &format!("`{name}`"))?;
+            Ok::<_, RunError>(shape)
+        };
         Ok(match source {
-            Source::Csv { path, columns, header, span } => self.csv(path, columns, *header, *span)?,
+            Source::File(file) => {
+                let value = self.read(file, memory)?;
+                if value.shape().first() == Some(&0) {
+                    let place = Place { path: &self.path_of(file), span: file.span };
+                    return Err(RunError::file(place.error(&codes::EMPTY, "the array has no rows")));
+                }
+                value
+            }
             Source::Draw { stream, draw, shape } => {
-                let shape = concrete(DType::F64, shape)?;
+                let shape = concrete(shape)?;
                 self.streams[*stream].draw(*draw, &shape)
             }
             Source::Random { distribution, rng, seed, name, shape } => {
                 let start = Start { rng: *rng, seed: *seed, root: program.seed, name };
-                start.values(*distribution, &concrete(DType::F64, shape)?)
+                start.values(*distribution, &concrete(shape)?)
             }
-            Source::Column { dataset, column } => match self.datasets[*dataset].columns.get(*column) {
-                Some(c) => c.tensor(),
-                None => {
-                    return Err(RunError::bug(
-                        "check",
-                        format!("`{name}` reads a column that is not there yet"),
-                    ));
+            Source::Column { data, column } => {
+                if self.rows(*data) == 0 {
+                    let text = format!("`{}` has no rows", self.data_name(*data));
+                    return Err(RunError::program(Diagnostic::error(&codes::NO_ROWS, span, text)));
                 }
-            },
+                let column = self.column(*data, *column)?;
+                memory.take(column.region.len() as u64, &format!("`{name}`"))?;
+                column.tensor()
+            }
             Source::Variable(i) => match self.store.read(&program.variables[*i].name) {
                 Some(value) => value,
                 None => return Err(RunError::bug("session", "a variable without a value")),
@@ -236,33 +266,44 @@ impl Session<'_> {
     }
 
     /// The file of the command line that stands in for those of the dataset being read.
-    fn stand_in(&self) -> Option<PathBuf> {
+    fn stand_in(&self) -> Option<&Path> {
         let dataset = &self.program.datasets[self.reading?];
-        self.options.data.iter().find(|(name, _)| **name == *dataset.name).map(|(_, file)| file.clone())
+        self.options.data.iter().find(|(name, _)| **name == *dataset.name).map(|(_, file)| file.as_path())
     }
 
-    fn csv(
-        &mut self,
-        path: &str,
-        columns: &CsvColumns,
-        header: bool,
-        span: Span,
-    ) -> Result<Tensor, RunError> {
-        let stand_in = self.stand_in().map(|p| p.to_string_lossy().into_owned());
-        let path = stand_in.as_deref().unwrap_or(path);
-        let place = Place { path, span };
-        let key = (path.to_string(), header);
-        if !self.tables.contains_key(&key) {
-            let opened = match self.stand_in() {
-                Some(file) => self.files.open_trusted(&file),
-                None => self.files.open(path),
-            };
-            let input = opened.map_err(|e| file_error(&e, path, span))?;
-            let header = if header { Header::Present } else { Header::Absent };
-            let table = Table::read(input, header, place)?;
-            self.tables.insert(key.clone(), table);
+    /// The path that a reader reads, as messages name it.
+    fn path_of(&self, file: &DataFile) -> String {
+        self.stand_in().map_or_else(|| file.path.clone(), |p| p.to_string_lossy().into_owned())
+    }
+
+    fn open(&self, file: &DataFile) -> Result<Opened, RunError> {
+        let opened = match self.stand_in() {
+            Some(path) => self.files.open_trusted(path),
+            None => self.files.open(&file.path),
+        };
+        opened.map_err(|e| file_error(&e, &self.path_of(file), file.span))
+    }
+
+    /// What a reader delivers, in the dtype of the file.
+    fn read(&mut self, file: &DataFile, memory: &mut Budget) -> Result<Tensor, RunError> {
+        let path = self.path_of(file);
+        let place = Place { path: &path, span: file.span };
+        memory.span = file.span;
+        match &file.format {
+            // One file usually holds several columns: it is parsed once.
+            FileFormat::Csv { columns, header } => {
+                let key = (path.clone(), *header);
+                if !self.tables.contains_key(&key) {
+                    let header = if *header { Header::Present } else { Header::Absent };
+                    let mut held = self.budget.scope();
+                    held.span = file.span;
+                    let table = read::table(self.open(file)?, header, held, place)?;
+                    self.tables.insert(key.clone(), table);
+                }
+                self.tables[&key].select(columns, memory, place).map(Tensor::F64)
+            }
+            format => read::array(format, self.open(file)?, memory, place),
         }
-        Ok(Tensor::F64(self.tables[&key].select(columns, place)?))
     }
 }
 
@@ -276,7 +317,7 @@ fn row_counts(name: &str, have: usize, first: &program::Column, rows: usize, spa
 fn check_stand_ins(program: &Program, data: &[(String, PathBuf)]) -> Result<(), RunError> {
     let reads = |d: &Dataset| {
         let mut sources = d.columns.iter().flat_map(|c| &c.value.sources);
-        sources.any(|(_, s)| matches!(s, Source::Csv { .. }))
+        sources.any(|(_, s)| matches!(s, Source::File(_)))
     };
     for (name, _) in data {
         let found = program.datasets.iter().find(|d| *d.name == **name);
@@ -301,13 +342,6 @@ fn file_error(e: &FileError, path: &str, span: Span) -> RunError {
     match e {
         FileError::Outside => RunError::program(d),
         _ => RunError::file(d),
-    }
-}
-
-fn place_of(source: &Source, otherwise: Span) -> Span {
-    match source {
-        Source::Csv { span, .. } => *span,
-        _ => otherwise,
     }
 }
 
@@ -350,12 +384,14 @@ pub fn shape_text(shape: &[usize]) -> String {
     format!("{shape:?}")
 }
 
-/// Rounds a column's values to its dtype; an integer column takes only integers within its range.
+/// Rounds a column's values to its dtype; a column of integers takes only integers within its range, one of
+/// bool only 0 and 1.
 fn convert(values: Tensor, dtype: DType, name: &str, span: Span) -> Result<Tensor, RunError> {
-    if values.dtype() == dtype || !dtype.is_int() {
+    if values.dtype() == dtype || dtype.is_float() {
         return Ok(values.cast(dtype));
     }
     let (low, high) = match dtype {
+        DType::Bool => (0.0, 2.0),
         DType::I32 => (f64::from(i32::MIN), f64::from(i32::MAX) + 1.0),
         _ => (-9_223_372_036_854_775_808.0, 9_223_372_036_854_775_808.0),
     };
@@ -363,15 +399,13 @@ fn convert(values: Tensor, dtype: DType, name: &str, span: Span) -> Result<Tenso
     let numbers = values.to_f64();
     if let Some((i, x)) = numbers.iter().enumerate().find(|(_, x)| !fits(x)) {
         let row = i / (values.len() / values.shape()[0]).max(1);
-        let why = if x.fract() == 0.0 { "is beyond its range" } else { "is no integer" };
-        return Err(RunError::program(
-            Diagnostic::error(
-                &codes::NOT_AN_INTEGER,
-                span,
-                format!("column `{name}` is {dtype}, and {x} in row {row} {why}"),
-            )
-            .fix("declare the column as f32, or write `cast(…, i64)` to cut fractions off"),
-        ));
+        let (why, fix) = match dtype {
+            DType::Bool => ("is neither 0 nor 1", "write what is true, such as `… > 0`"),
+            _ if x.fract() == 0.0 => ("is beyond its range", "declare the column as i64 or f64"),
+            _ => ("is no integer", "declare the column as f32, or write `cast(…, i64)` to cut fractions off"),
+        };
+        let text = format!("column `{name}` is {dtype}, and {x} in row {row} {why}");
+        return Err(RunError::program(Diagnostic::error(&codes::NOT_AN_INTEGER, span, text).fix(fix)));
     }
     Ok(values.cast(dtype))
 }

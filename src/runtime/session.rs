@@ -10,7 +10,6 @@ use crate::ir::graph::{Function, NodeId};
 use crate::ir::op::{Kernel, LeafKind};
 use crate::loops::memory::{Batches, Region};
 use crate::rng::Stream;
-use crate::runtime::csv::Table;
 use crate::runtime::data::{Column, Data};
 use crate::runtime::engine::{Backend, Engine, Layout, Loaded, Recorder, Request, Rows, Settings, Stage};
 use crate::runtime::error::RunError;
@@ -19,6 +18,7 @@ use crate::runtime::format;
 use crate::runtime::limits::{Budget, DEFAULT_MEMORY};
 use crate::runtime::output::Output;
 use crate::runtime::prepare::unify;
+use crate::runtime::read::csv::Table;
 use crate::runtime::store::{Precision, Store};
 use crate::source::Span;
 use crate::tensor::Tensor;
@@ -67,7 +67,7 @@ pub struct Session<'a> {
     pub(super) budget: Budget,
     pub(super) streams: Vec<Stream>,
     pub(super) datasets: Vec<Data>,
-    /// Files read so far, by path and header; only while preparing.
+    /// Files read so far, by path and header; only while a dataset is read.
     pub(super) tables: BTreeMap<(String, bool), Table>,
     /// The dataset that is being read.
     pub(super) reading: Option<usize>,

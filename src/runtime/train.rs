@@ -98,7 +98,8 @@ impl Session<'_> {
         let types = train.states.iter().map(|s| (&s.name, train.step.graph.ty(s.node)));
         self.store.reserve(types, &Sizes::new(), &mut self.budget)?;
         for state in &train.states {
-            let value = self.compute(&state.init, &mut Sizes::new(), &state.name, train.span)?;
+            let (mut sizes, mut memory) = (Sizes::new(), self.budget.scope());
+            let value = self.compute(&state.init, &mut sizes, &state.name, train.span, &mut memory)?;
             self.store.write(&state.name, &value);
         }
         let mut source = Vec::new();

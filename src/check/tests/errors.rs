@@ -215,7 +215,6 @@ fn parts_that_come_later_are_one_diagnostic_each() {
         ("layer f(x: f32[rows, i]) { return x }\n", "NN0901"),
         ("placeholder x: f32[batch, 2]\ny = dense(x, 3) |> relu()\nz = y + 1\n", "NN0907"),
         ("load \"a.safetensors\"\n", "NN0904"),
-        ("dataset d {\n  x: f32[n] = npz(\"a.npz\")\n}\n", "NN0905"),
     ] {
         assert_eq!(codes(text), [code], "{text}");
     }

@@ -1,8 +1,8 @@
 //! Programs that are right, and what they become.
 
 use crate::check::program::{
-    Action, ActionKind, Amount, CsvColumns, Directive, Input, Length, Overrides, Piece, Program, Remainder,
-    Source, Take, Train, Value, When,
+    Action, ActionKind, Amount, CsvColumns, DataRef, Directive, FileFormat, Input, Length, Overrides, Piece,
+    Program, Remainder, Source, Take, Train, Value, When,
 };
 use crate::check::tests::{elaborate, elaborate_with, good, shown};
 use crate::interp;
@@ -71,7 +71,8 @@ fn the_lessons_columns_are_small_graphs() {
     let [x, y] = p.datasets[0].columns.as_slice() else { panic!("two columns") };
     assert_eq!(x.ty.to_string(), "f32[n, 2]");
     assert!(matches!(&x.value.sources[..], [(_, Source::Draw { stream: 0, .. })]));
-    assert!(matches!(&y.value.sources[..], [(_, Source::Column { dataset: 0, column: 0 })]));
+    let whole = DataRef { dataset: 0, split: None };
+    assert!(matches!(&y.value.sources[..], [(_, Source::Column { data, column: 0 })] if *data == whole));
     assert_eq!(
         ops(&y.value.graph, y.value.root),
         ["placeholder", "slice", "slice", "add", "constant", "broadcast", "lt", "cast"]
@@ -214,10 +215,8 @@ fn csv_and_splits() {
     );
     assert_eq!(d.columns[1].ty.to_string(), "i64[n]");
     assert_eq!(d.columns[1].value.graph.ty(d.columns[1].value.root).to_string(), "f64[n]");
-    let [(_, Source::Csv { columns, header: false, .. })] = &d.columns[0].value.sources[..] else {
-        panic!("a csv")
-    };
-    assert_eq!(*columns, CsvColumns::Range(0, Some(64)));
+    let [(_, Source::File(file))] = &d.columns[0].value.sources[..] else { panic!("a csv") };
+    assert_eq!(file.format, FileFormat::Csv { columns: CsvColumns::Range(0, Some(64)), header: false });
 }
 
 #[test]

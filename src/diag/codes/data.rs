@@ -18,6 +18,8 @@ pub static CODES: &[Code] = &[
     &SPLIT_TOO_LARGE,
     &NO_ROWS,
     &UNKNOWN_DATA,
+    &BROKEN,
+    &ELEMENT,
 ];
 
 pub static UNREADABLE: CodeInfo = CodeInfo {
@@ -68,9 +70,10 @@ then be selected by name too. It is never skipped silently: the first row of a f
 
 pub static NO_COLUMN: CodeInfo = CodeInfo {
     code: "NN0206",
-    title: "no such column",
-    explanation: "The file has fewer columns than the program selects, or none of that name. Columns count \
-from 0, and the end of a range is not included: `columns=0:64` are the first 64.",
+    title: "no such column or array",
+    explanation: "The csv file has fewer columns than the program selects, or none of that name; or an npz or \
+safetensors file has no array of that name. Columns count from 0, and the end of a range is not included: \
+`columns=0:64` are the first 64.",
     failing: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=2)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
     mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=1)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
 };
@@ -154,4 +157,22 @@ pub static UNKNOWN_DATA: CodeInfo = CodeInfo {
 dataset, or it reads no file.",
     failing: "",
     mended: "",
+};
+
+pub static BROKEN: CodeInfo = CodeInfo {
+    code: "NN0216",
+    title: "a data file is broken",
+    explanation: "The file is not of the format that the program reads, or it is damaged: a wrong magic number, a \
+header that makes no sense, fewer or more bytes than the header says. A download that was cut off is the usual reason.",
+    failing: "dataset d {\n  x: f32[n, 2] = npy(\"cut.npy\")\n}\nplaceholder x: f32[batch, 2]\nprint \"{x}\" on d\n",
+    mended: "dataset d {\n  x: f32[n, 2] = npy(\"points.npy\")\n}\nplaceholder x: f32[batch, 2]\nprint \"{x}\" on d\n",
+};
+
+pub static ELEMENT: CodeInfo = CodeInfo {
+    code: "NN0217",
+    title: "elements that are no numbers of this language",
+    explanation: "The file holds complex numbers, text, records, or integers beyond i64. Floats of 16 to 64 bits, \
+integers of 8 to 64 bits and bool can be read. Convert the file first.",
+    failing: "dataset d {\n  x: f32[n, 2] = npy(\"complex.npy\")\n}\nplaceholder x: f32[batch, 2]\nprint \"{x}\" on d\n",
+    mended: "dataset d {\n  x: f32[n, 2] = npy(\"points.npy\")\n}\nplaceholder x: f32[batch, 2]\nprint \"{x}\" on d\n",
 };

@@ -2,8 +2,7 @@
 
 use crate::diag::{Code, CodeInfo};
 
-pub static CODES: &[Code] =
-    &[&NOT_YET_LAYER, &NOT_YET_REPEAT, &NOT_YET_FILE, &NOT_YET_FORMAT, &NOT_YET_STOP, &NOT_YET_OP];
+pub static CODES: &[Code] = &[&NOT_YET_LAYER, &NOT_YET_REPEAT, &NOT_YET_FILE, &NOT_YET_STOP, &NOT_YET_OP];
 
 pub static NOT_YET_LAYER: CodeInfo = CodeInfo {
     code: "NN0901",
@@ -28,14 +27,6 @@ pub static NOT_YET_FILE: CodeInfo = CodeInfo {
     explanation: "`save`, `load`, `plot`, `keep best` and `checkpoint` parse and have no meaning yet.",
     failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n, 2] = r.uniform([32, 2])\n}\nplaceholder x: f32[batch, 2]\nvariable w: f32[2, 1] = zeros()\nloss l = mean(square(x @ w))\nsave w to \"w.safetensors\"\n",
     mended: "rng r = numpy(1)\ndataset d {\n  x: f32[n, 2] = r.uniform([32, 2])\n}\nplaceholder x: f32[batch, 2]\nvariable w: f32[2, 1] = zeros()\nloss l = mean(square(x @ w))\nprint w\n",
-};
-
-pub static NOT_YET_FORMAT: CodeInfo = CodeInfo {
-    code: "NN0905",
-    title: "a file format that is not there yet",
-    explanation: "Data is read from csv so far; npy, npz, idx and safetensors come later.",
-    failing: "dataset d {\n  x: f32[n] = npy(\"x.npy\")\n}\n",
-    mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=0)\n}\n",
 };
 
 pub static NOT_YET_STOP: CodeInfo = CodeInfo {

@@ -87,7 +87,7 @@ fn data_that_does_not_fit_is_refused() {
     let mut s = sums(3, vec![]);
     s.program.datasets[0].columns[0].ty = ty(DType::I64, &["n"]);
     // 2.5.csv holds a fraction.
-    if let Source::Csv { path, .. } = &mut s.program.datasets[0].columns[0].value.sources[0].1 {
+    if let Source::File(DataFile { path, .. }) = &mut s.program.datasets[0].columns[0].value.sources[0].1 {
         *path = "2.5.csv".into();
     }
     let code = |program: &Program| {
@@ -95,11 +95,11 @@ fn data_that_does_not_fit_is_refused() {
         (e.exit_code(), e.diagnostic().unwrap().code.code)
     };
     assert_eq!(code(&s.program), (1, "NN0209"));
-    if let Source::Csv { path, .. } = &mut s.program.datasets[0].columns[0].value.sources[0].1 {
+    if let Source::File(DataFile { path, .. }) = &mut s.program.datasets[0].columns[0].value.sources[0].1 {
         *path = "none.csv".into();
     }
     assert_eq!(code(&s.program), (4, "NN0201"));
-    if let Source::Csv { path, .. } = &mut s.program.datasets[0].columns[0].value.sources[0].1 {
+    if let Source::File(DataFile { path, .. }) = &mut s.program.datasets[0].columns[0].value.sources[0].1 {
         *path = "../3.csv".into();
     }
     assert_eq!(code(&s.program), (1, "NN0202"));

@@ -100,7 +100,7 @@ fn lesson() -> Lesson {
         value: Computed {
             graph: b.graph,
             root,
-            sources: vec![(x, Source::Column { dataset: 0, column: 0 })],
+            sources: vec![(x, Source::Column { data: DataRef { dataset: 0, split: None }, column: 0 })],
         },
         span: span(),
     };
@@ -221,8 +221,8 @@ struct Sums {
 fn sums(n: usize, splits: Vec<Split>) -> Sums {
     let mut b = Builder::default();
     let leaf = o::placeholder(&mut b, "csv", ty(DType::F64, &["n"]));
-    let source =
-        Source::Csv { path: format!("{n}.csv"), columns: CsvColumns::Index(0), header: false, span: span() };
+    let format = FileFormat::Csv { columns: CsvColumns::Index(0), header: false };
+    let source = Source::File(DataFile { path: format!("{n}.csv"), format, span: span() });
     let column = Column {
         name: "x".into(),
         ty: ty(DType::F64, &["n"]),

@@ -5,27 +5,14 @@
 
 use crate::check::program::CsvColumns;
 use crate::diag::codes::data as codes;
-use crate::diag::{Code, Diagnostic};
 use crate::runtime::error::RunError;
-use crate::source::Span;
+use crate::runtime::limits::Budget;
+use crate::runtime::read::{Place, unreadable};
 use ndarray::{ArrayD, IxDyn};
 use std::io::Read;
 
 /// Longest line, in bytes.
 pub const MAX_LINE: usize = 1 << 20;
-
-/// What to call the file in messages, and where the program names it.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    pub path: &'a str,
-    pub span: Span,
-}
-
-impl Place<'_> {
-    fn error(&self, code: Code, message: impl std::fmt::Display) -> Diagnostic {
-        Diagnostic::error(code, self.span, format!("{}: {message}", self.path))
-    }
-}
 
 /// Whether the first row holds the names of the columns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,7 +22,7 @@ pub enum Header {
 }
 
 /// A file, parsed.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Table {
     /// Names of the columns; `None` without a header.
     names: Option<Vec<String>>,
@@ -46,11 +33,18 @@ pub struct Table {
     lines: Vec<u64>,
     /// The first cell of each column that is no number: row and what it holds.
     bad: Vec<Option<(usize, String)>>,
+    /// What it takes of the budget.
+    memory: Budget,
 }
 
 impl Table {
     /// Parses a whole file. Every row must have as many cells as the first.
-    pub fn read(input: impl Read, header: Header, place: Place<'_>) -> Result<Table, RunError> {
+    pub fn read(
+        input: impl Read,
+        header: Header,
+        memory: Budget,
+        place: Place<'_>,
+    ) -> Result<Table, RunError> {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             // Widths are compared here, where the message can say which line fixed them.
@@ -58,7 +52,7 @@ impl Table {
             .from_reader(LineLimit { input, length: 0 });
         let mut record = csv::ByteRecord::new();
         let mut table =
-            Table { names: None, width: 0, values: Vec::new(), lines: Vec::new(), bad: Vec::new() };
+            Table { names: None, width: 0, values: Vec::new(), lines: Vec::new(), bad: Vec::new(), memory };
         let mut first_line = None;
         while reader.read_byte_record(&mut record).map_err(|e| read_error(&e, place))? {
             let line = record.position().map_or(0, csv::Position::line);
@@ -78,7 +72,6 @@ impl Table {
                                 table.width
                             ),
                         )
-                        .label("read here")
                         .note("every row of a table has the same number of cells"),
                 ));
             }
@@ -88,6 +81,7 @@ impl Table {
                 continue;
             }
             let row = table.lines.len();
+            table.memory.take(8 * (record.len() as u64 + 1), &format!("`{}`", place.path))?;
             table.lines.push(line);
             for (column, cell) in record.iter().enumerate() {
                 table.values.push(number(cell).unwrap_or_else(|| {
@@ -104,7 +98,7 @@ impl Table {
                 Some(_) => "there is no row below the header",
                 None => "the file is empty",
             };
-            return Err(RunError::file(place.error(&codes::EMPTY, message).label("read here")));
+            return Err(RunError::file(place.error(&codes::EMPTY, message)));
         }
         Ok(table)
     }
@@ -119,8 +113,14 @@ impl Table {
     }
 
     /// The selected columns: `[rows]` for a single index, `[rows, columns]` otherwise.
-    pub fn select(&self, columns: &CsvColumns, place: Place<'_>) -> Result<ArrayD<f64>, RunError> {
+    pub fn select(
+        &self,
+        columns: &CsvColumns,
+        memory: &mut Budget,
+        place: Place<'_>,
+    ) -> Result<ArrayD<f64>, RunError> {
         let picked = self.indices(columns, place)?;
+        memory.take(8 * (self.rows() * picked.len()) as u64, &format!("columns of `{}`", place.path))?;
         for column in &picked {
             if let Some((row, text)) = &self.bad[*column] {
                 return Err(self.not_a_number(*row, *column, text, place));
@@ -252,7 +252,10 @@ fn read_error(e: &csv::Error, place: Place<'_>) -> RunError {
     {
         return RunError::limit(place.error(&codes::LONG_LINE, "a line is longer than 1 MiB"));
     }
-    RunError::file(place.error(&codes::UNREADABLE, format_args!("cannot be read: {e}")))
+    match e.kind() {
+        csv::ErrorKind::Io(io) => unreadable(io, place),
+        _ => RunError::file(place.error(&codes::UNREADABLE, format_args!("cannot be read: {e}"))),
+    }
 }
 
 /// A decimal number as Rust and Python read it, blanks around it ignored; `nan` and `inf` as written. A
@@ -283,18 +286,18 @@ fn cells(n: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::FileId;
+    use crate::source::{FileId, Span};
 
     fn place() -> Place<'static> {
         Place { path: "d.csv", span: Span::new(FileId(0), 0, 1) }
     }
 
     fn table(text: &str, header: Header) -> Result<Table, RunError> {
-        Table::read(text.as_bytes(), header, place())
+        Table::read(text.as_bytes(), header, Budget::new(1 << 30), place())
     }
 
     fn column(text: &str, columns: CsvColumns) -> Result<ArrayD<f64>, RunError> {
-        table(text, Header::Absent)?.select(&columns, place())
+        table(text, Header::Absent)?.select(&columns, &mut Budget::new(1 << 30), place())
     }
 
     fn fails<T: std::fmt::Debug>(r: Result<T, RunError>) -> (u8, &'static str, String) {
@@ -319,12 +322,13 @@ mod tests {
 
     #[test]
     fn selects_by_name() {
+        let memory = &mut Budget::new(1 << 20);
         let t = table("a,b,name\n1,2,x\n3,4,y\n", Header::Present).unwrap();
         let names = |n: &[&str]| CsvColumns::Names(n.iter().map(|s| s.to_string()).collect());
-        let a = t.select(&names(&["b", "a"]), place()).unwrap();
+        let a = t.select(&names(&["b", "a"]), memory, place()).unwrap();
         assert_eq!(a.iter().copied().collect::<Vec<_>>(), [2.0, 1.0, 4.0, 3.0]);
-        assert_eq!(fails(t.select(&names(&["c"]), place())).1, "NN0206");
-        let text = fails(t.select(&names(&["name"]), place()));
+        assert_eq!(fails(t.select(&names(&["c"]), memory, place())).1, "NN0206");
+        let text = fails(t.select(&names(&["name"]), memory, place()));
         assert_eq!(text.0, 4);
         assert!(text.2.contains("line 2, column 2 (`name`) holds `x`"), "{}", text.2);
     }
@@ -366,8 +370,8 @@ mod tests {
     #[test]
     fn odd_bytes_never_panic() {
         for bytes in [&b"\xff\xfe1,2\n"[..], b"\"unclosed\n1,2", b"\0\0\n", b",,,\n", b"\r\r\r"] {
-            let _ =
-                Table::read(bytes, Header::Absent, place()).and_then(|t| t.select(&CsvColumns::All, place()));
+            let table = Table::read(bytes, Header::Absent, Budget::new(1 << 20), place());
+            let _ = table.and_then(|t| t.select(&CsvColumns::All, &mut Budget::new(1 << 20), place()));
         }
     }
 }
