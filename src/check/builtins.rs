@@ -142,6 +142,12 @@ impl Cx<'_> {
         if train.0.is_poison() || eval.0.is_poison() {
             return Value::Poison;
         }
+        if let (Value::Tuple(a), Value::Tuple(b)) = (&train.0, &eval.0)
+            && a.len() == b.len()
+        {
+            let pairs = a.iter().cloned().zip(b.iter().cloned());
+            return Value::Tuple(pairs.map(|(a, b)| self.by_mode((a, train.1), (b, eval.1), span)).collect());
+        }
         let like = train.0.as_node().or(eval.0.as_node()).map(|id| self.b.ty(id).dtype);
         let pair = (self.tensor(&train.0, train.1, like), self.tensor(&eval.0, eval.1, like));
         let (Some(a), Some(b)) = pair else { return Value::Poison };

@@ -29,6 +29,28 @@ pub enum Place {
     StateStart,
 }
 
+/// What a body may declare, and what that is called.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// The layer whose body this is, by its full name; empty for the file, `None` where nothing can be
+    /// declared.
+    pub owner: Option<String>,
+    /// The binding under construction, which gives the layers in it their name.
+    pub binding: Option<Binding>,
+    /// `.0.1` in `repeat`.
+    pub index: String,
+    /// In `repeat`: the names that this iteration bound first. All others may be bound again.
+    pub fresh: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Binding {
+    /// `h = …`
+    To(String),
+    /// `return …`
+    Result,
+}
+
 /// One inlined body: its locals, its local dimensions, and where it was called.
 #[derive(Debug)]
 pub struct Frame {
@@ -36,6 +58,9 @@ pub struct Frame {
     pub home: Home,
     pub locals: Vec<Local>,
     pub dims: BTreeMap<String, Dim>,
+    pub scope: Scope,
+    /// In a layer: its states, each with its value after the step.
+    pub assigned: Vec<(NodeId, NodeId)>,
     pub call: Span,
     /// In an optimizer or a schedule: numbers bound to parameters become constants of this dtype.
     pub numbers: Option<DType>,
@@ -50,6 +75,14 @@ pub struct Local {
     pub name: String,
     pub value: Value,
     pub span: Span,
+}
+
+/// What a layer does to its states in every step that depends on it.
+#[derive(Clone, Debug)]
+pub struct Assignments {
+    pub values: Vec<(NodeId, NodeId)>,
+    /// What the layer returned.
+    pub results: Vec<NodeId>,
 }
 
 /// While a [`Computed`] is built: the graph that names of outer scopes point into.
@@ -85,6 +118,15 @@ pub struct Cx<'a> {
     /// The declared type of a leaf, for "declared here".
     pub type_spans: BTreeMap<NodeId, Span>,
     pub frames: Vec<Frame>,
+    /// Of the file; each frame has its own.
+    scope: Scope,
+    /// Full names of variables and layers, with the place that took each.
+    pub taken: BTreeMap<String, Span>,
+    pub assignments: Vec<Assignments>,
+    /// Names given to layers that could not be made.
+    pub lost: BTreeSet<String>,
+    /// Statements of `repeat` so far.
+    pub unrolled: usize,
     pub feeds: Vec<ast::Feed>,
     pub sets: BTreeMap<String, ast::Expr>,
     /// `--seed` was given: it wins over `seed` in the file.
@@ -121,6 +163,11 @@ impl<'a> Cx<'a> {
             dim_spans: BTreeMap::new(),
             type_spans: BTreeMap::new(),
             frames: Vec::new(),
+            scope: Scope { owner: Some(String::new()), ..Scope::default() },
+            taken: BTreeMap::new(),
+            assignments: Vec::new(),
+            lost: BTreeSet::new(),
+            unrolled: 0,
             feeds: Vec::new(),
             sets: BTreeMap::new(),
             fixed_seed: false,
@@ -148,8 +195,8 @@ impl<'a> Cx<'a> {
     /// Reports, moving a place inside the prelude to the call in the user's file that led there.
     pub fn report(&mut self, mut d: Diagnostic) -> Value {
         if !self.is_ours(d.primary.span) {
-            let call = self.frames.iter().rev().map(|f| f.call).find(|c| self.is_ours(*c));
-            if let Some(call) = call {
+            let call = self.user_place(d.primary.span);
+            if call != d.primary.span {
                 let inside =
                     self.sources.text(d.primary.span).split_whitespace().collect::<Vec<_>>().join(" ");
                 d.notes.push(format!("in `{inside}`, {}", self.sources.place(d.primary.span)));
@@ -210,7 +257,7 @@ impl<'a> Cx<'a> {
         if self.frames.iter().any(|f| f.name == name && f.home == home) {
             self.report(
                 Diagnostic::error(&codes::RECURSION, span, format!("`{name}` calls itself"))
-                    .note("functions are inlined, so a call of itself would never end"),
+                    .note("functions and layers are inlined, so a call of itself would never end"),
             );
             return false;
         }
@@ -235,6 +282,30 @@ impl<'a> Cx<'a> {
                 span: frame.call,
             });
         }
+    }
+
+    /// Of the body under construction.
+    pub fn scope(&self) -> &Scope {
+        self.frames.last().map_or(&self.scope, |f| &f.scope)
+    }
+
+    pub fn scope_mut(&mut self) -> &mut Scope {
+        self.frames.last_mut().map_or(&mut self.scope, |f| &mut f.scope)
+    }
+
+    pub fn file_scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The dimensions of the body under construction.
+    pub fn dims_mut(&mut self) -> &mut BTreeMap<String, Dim> {
+        self.frames.last_mut().map_or(&mut self.dims, |f| &mut f.dims)
+    }
+
+    /// A place in the user's file: for one elsewhere, that of the call that led there.
+    pub fn user_place(&self, span: Span) -> Span {
+        let mut calls = self.frames.iter().rev().map(|f| f.call);
+        if self.is_ours(span) { span } else { calls.find(|c| self.is_ours(*c)).unwrap_or(span) }
     }
 
     /// The dtype that a schedule or optimizer computes in, inside one.

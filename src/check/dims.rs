@@ -121,11 +121,10 @@ impl Cx<'_> {
             if frame.home == Home::Prelude {
                 return None;
             }
-        }
-        if let Some(d) = self.dims.get(name) {
+        } else if let Some(d) = self.dims.get(name) {
             return Some(Some(d.clone()));
         }
-        let value = self.globals.get(name)?.value.clone();
+        let value = self.global(name)?.value.clone();
         match value {
             Value::Poison => Some(None),
             Value::Number(_) | Value::Dim(_) => Some(self.as_dim(&value, span)),

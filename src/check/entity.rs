@@ -16,15 +16,9 @@ pub enum Home {
 pub enum DefKind {
     Fn(ast::FnDef),
     Schedule(ast::FnDef),
-    Initializer {
-        name: ast::Ident,
-        params: Vec<ast::Param>,
-        shape: ast::Ident,
-        body: ast::Expr,
-    },
+    Initializer { name: ast::Ident, params: Vec<ast::Param>, shape: ast::Ident, body: ast::Expr },
     Optimizer(ast::OptimizerDef),
-    /// Only its name: layers are not there yet.
-    Layer(ast::Ident),
+    Layer(ast::FnDef),
 }
 
 /// A definition that is inlined where it is used.
@@ -47,7 +41,13 @@ impl Def {
                 body: body.clone(),
             },
             ast::StatementKind::Optimizer(o) => DefKind::Optimizer(o.clone()),
-            ast::StatementKind::Layer { name, .. } => DefKind::Layer(name.clone()),
+            ast::StatementKind::Layer { name, params, result, body } => DefKind::Layer(ast::FnDef {
+                name: name.clone(),
+                params: params.clone(),
+                result: result.clone(),
+                body: ast::FnBody::Block(body.clone()),
+                derivatives: vec![],
+            }),
             _ => return None,
         };
         Some(Rc::new(Def { kind, home }))
@@ -55,8 +55,8 @@ impl Def {
 
     pub fn ident(&self) -> &ast::Ident {
         match &self.kind {
-            DefKind::Fn(f) | DefKind::Schedule(f) => &f.name,
-            DefKind::Initializer { name, .. } | DefKind::Layer(name) => name,
+            DefKind::Fn(f) | DefKind::Schedule(f) | DefKind::Layer(f) => &f.name,
+            DefKind::Initializer { name, .. } => name,
             DefKind::Optimizer(o) => &o.name,
         }
     }
@@ -90,6 +90,8 @@ pub struct Entity {
 pub enum Role {
     Const,
     Let,
+    /// Of one iteration of `repeat`; no function sees it.
+    Local,
     Placeholder(usize),
     Variable(usize),
     Measure(usize),

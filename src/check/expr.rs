@@ -1,7 +1,8 @@
 //! Expressions: names, operators, fields, `if`.
 
 use crate::check::cx::{Cx, Place};
-use crate::check::entity::{Home, Role};
+use crate::check::entity::Home;
+use crate::check::layer::dotted;
 use crate::check::number;
 use crate::check::operands::Placed;
 use crate::check::suggest::root_name;
@@ -90,7 +91,7 @@ impl Cx<'_> {
             }
         }
         if home == Home::User {
-            if let Some(entity) = self.globals.get(name) {
+            if let Some(entity) = self.global(name) {
                 let value = entity.value.clone();
                 return Some(if self.outer.is_some() { self.import(value, name, span) } else { value });
             }
@@ -369,18 +370,27 @@ impl Cx<'_> {
                 Diagnostic::error(&codes::FOREIGN_NAME, span, format!("there is no `{path}`")).fix(text),
             );
         }
-        if let ExprKind::Name(name) = &base.kind
-            && field.name == "ema"
-            && let Some(Role::Variable(i)) = self.globals.get(name).map(|e| e.role)
-            && self.frames.last().is_none_or(|f| f.home == Home::User)
-        {
-            return match self.averages.get(&i) {
-                Some(id) => Value::Node(*id),
-                None => self.report(
-                    Diagnostic::error(&codes::FIELD, span, format!("no average of `{name}` is kept so far"))
+        if let Some(path) = dotted(base) {
+            let full = format!("{path}.{}", field.name);
+            if let Some(i) = self.variable_at(&full) {
+                let value = Value::Node(self.program.variables[i].node);
+                return if self.outer.is_some() { self.import(value, &full, span) } else { value };
+            }
+            if field.name == "ema"
+                && let Some(i) = self.variable_at(&path)
+            {
+                return match self.averages.get(&i) {
+                    Some(id) => Value::Node(*id),
+                    None => self.report(
+                        Diagnostic::error(
+                            &codes::FIELD,
+                            span,
+                            format!("no average of `{path}` is kept so far"),
+                        )
                         .fix("set `ema = 0.99` in the `train` above"),
-                ),
-            };
+                    ),
+                };
+            }
         }
         let value = self.eval(base);
         match (&value, field.name.as_str()) {
@@ -408,6 +418,10 @@ impl Cx<'_> {
                     Diagnostic::error(&codes::FIELD, field.span, format!("{what} has no `.{}`", field.name));
                 if matches!(value, Value::Node(_)) {
                     d = d.note("a tensor has `.T`, `.shape`, `.rank` and `.dtype`");
+                    let own = dotted(base).map(|path| self.variables_of(&path)).unwrap_or_default();
+                    if !own.is_empty() {
+                        d = d.note(format!("the variables of this layer are {}", own.join(", ")));
+                    }
                     if self.function_name(&field.name).is_some() {
                         d = d.fix(format!("write `{}({})`", field.name, self.text(base.span)));
                     }

@@ -1,7 +1,7 @@
 //! Calls of definitions: `fn`, `schedule` and `initializer` bodies are inlined where they are called.
 
 use crate::check::arguments::Given;
-use crate::check::cx::{Cx, Frame, Local, Place};
+use crate::check::cx::{Binding, Cx, Frame, Local, Place, Scope};
 use crate::check::entity::{Def, DefKind, Home};
 use crate::check::value::Value;
 use crate::diag::Diagnostic;
@@ -63,8 +63,7 @@ impl Cx<'_> {
                         .note("an optimizer is named in `train`: `optimizer = …`"),
                 )
             }
-            // Refused where it is declared.
-            DefKind::Layer(_) => Value::Poison,
+            DefKind::Layer(f) => self.call_layer(def.home, f, args, span),
         }
     }
 
@@ -74,6 +73,8 @@ impl Cx<'_> {
             home,
             locals: Vec::new(),
             dims: BTreeMap::new(),
+            scope: Scope::default(),
+            assigned: Vec::new(),
             call,
             numbers,
             fill: None,
@@ -135,36 +136,38 @@ impl Cx<'_> {
         value
     }
 
-    fn body(&mut self, f: &FnDef) -> Value {
+    /// The value of a function's or layer's body, of its declared type.
+    pub fn body(&mut self, f: &FnDef) -> Value {
         let (value, at) = match &f.body {
             FnBody::Expr(e) => (self.eval(e), e.span),
             FnBody::Block(statements) => self.block(statements, f.name.span),
         };
-        if let (Some(ty), Value::Node(id)) = (&f.result, &value) {
-            let actual = self.b.ty(*id).clone();
-            if !self.match_type(ty, &actual, at, "the result") {
-                return Value::Poison;
+        match (&f.result, &value) {
+            (Some(ty), Value::Node(id)) => {
+                let actual = self.b.ty(*id).clone();
+                if self.match_type(ty, &actual, at, "the result") { value } else { Value::Poison }
             }
+            (Some(ty), Value::Tuple(items)) if !value.is_poison() => {
+                let text = format!("the result is a group of {}, not {}", items.len(), self.text(ty.span));
+                self.report(
+                    Diagnostic::error(&codes::KIND, at, text)
+                        .other(ty.span, "declared here")
+                        .note("a result of several values is written without a type"),
+                )
+            }
+            _ => value,
         }
-        value
     }
 
-    /// Lets, then one `return`.
+    /// Statements, then one `return`.
     fn block(&mut self, statements: &[Statement], whole: Span) -> (Value, Span) {
         for s in statements {
-            match &s.kind {
-                StatementKind::Return(e) => return (self.eval(e), e.span),
-                StatementKind::Let { targets, ty, value } => self.bind_let(targets, ty.as_ref(), value),
-                _ => {
-                    let text = "the body of a function holds `name = …` and one `return`";
-                    return (self.error(&codes::WRONG_PLACE, s.span, text), s.span);
-                }
+            if let StatementKind::Return(e) = &s.kind {
+                return (self.eval_bound(Binding::Result, e), e.span);
             }
+            self.statement(s);
         }
-        (
-            self.error(&codes::WRONG_PLACE, whole, "this function returns nothing: a `return` is missing"),
-            whole,
-        )
+        (self.error(&codes::WRONG_PLACE, whole, "nothing is returned: a `return` is missing"), whole)
     }
 
     /// Gives the parameters of the innermost frame their values.

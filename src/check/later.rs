@@ -8,15 +8,11 @@ use crate::source::Span;
 pub fn op(name: &str) -> Option<String> {
     const OPS: &[&str] = &[
         "attention",
-        "batch_norm",
         "concat",
         "conv",
         "cumsum",
-        "dense",
         "dropout",
-        "embedding",
         "gru",
-        "layer_norm",
         "lstm",
         "pad",
         "random",

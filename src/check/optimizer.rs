@@ -6,8 +6,8 @@ use crate::check::entity::{Def, DefKind, Home};
 use crate::check::program::State;
 use crate::check::train::Trained;
 use crate::check::value::{Num, Value};
-use crate::diag::Diagnostic;
 use crate::diag::codes::{check as check_codes, directive as codes};
+use crate::diag::{Code, Diagnostic};
 use crate::ir::graph::NodeId;
 use crate::scalar::DType;
 use crate::source::Span;
@@ -155,7 +155,7 @@ impl Cx<'_> {
                         return None;
                     }
                     let value = self.eval(value);
-                    let id = self.assigned(&target.name, &value, s.span)?;
+                    let id = self.assigned(&codes::OPTIMIZER, &target.name, &value, s.span)?;
                     latest.insert(target.name.clone(), id);
                     self.local(&target.name, Value::Node(id), target.span);
                 }
@@ -237,7 +237,7 @@ impl Cx<'_> {
     }
 
     /// The value as one of the target's type.
-    fn assigned(&mut self, target: &str, value: &Value, span: Span) -> Option<NodeId> {
+    pub fn assigned(&mut self, code: Code, target: &str, value: &Value, span: Span) -> Option<NodeId> {
         let old = self.frames.last()?.locals.iter().rev().find(|l| l.name == target)?.value.as_node()?;
         let want = self.b.ty(old).clone();
         let like = if value.as_node().is_none() { Some(want.dtype) } else { None };
@@ -245,7 +245,7 @@ impl Cx<'_> {
         let have = self.b.ty(id).clone();
         if have.dtype != want.dtype || (!have.shape.is_empty() && have.shape != want.shape) {
             let text = format!("`{target}` is {want}, and this is {have}");
-            self.error(&codes::OPTIMIZER, span, text);
+            self.error(code, span, text);
             return None;
         }
         Some(self.stretch(id, &want.shape))

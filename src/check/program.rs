@@ -42,6 +42,11 @@ pub struct Requirement {
 }
 
 impl Program {
+    /// The variables that a training changes unless it names others.
+    pub fn trained(&self) -> impl Iterator<Item = &Variable> {
+        self.variables.iter().filter(|v| v.kind == VariableKind::Trained)
+    }
+
     /// The train directives, in file order.
     pub fn trains(&self) -> impl Iterator<Item = &Train> {
         self.directives.iter().filter_map(|d| match d {
@@ -88,8 +93,20 @@ pub struct Variable {
     pub name: Arc<str>,
     pub node: NodeId,
     pub init: Computed,
-    pub frozen: bool,
+    pub kind: VariableKind,
+    /// Where it was declared; of a layer's variable, where the layer was called.
     pub span: Span,
+}
+
+/// What may change a variable's value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VariableKind {
+    /// An optimizer.
+    Trained,
+    /// Nothing: `frozen variable`.
+    Frozen,
+    /// Its layer, in every step that depends on the layer: `state`.
+    State,
 }
 
 /// A `loss` or a `metric`.

@@ -2,7 +2,7 @@
 
 use crate::check::cx::{Cx, Place};
 use crate::check::entity::Role;
-use crate::check::program::{Prepare, Variable};
+use crate::check::program::{Prepare, Variable, VariableKind};
 use crate::check::value::Value;
 use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
@@ -12,9 +12,16 @@ use crate::syntax::ast::{Expr, Ident, TypeExpr};
 use std::sync::Arc;
 
 impl Cx<'_> {
-    pub fn variable(&mut self, frozen: bool, name: &Ident, ty: &TypeExpr, init: Option<&Expr>, span: Span) {
-        let node = self.variable_leaf(frozen, name, ty, init, span);
-        match node {
+    /// `variable`, or `state` of a layer. Without a written type it has that of its start value.
+    pub fn variable(
+        &mut self,
+        kind: VariableKind,
+        name: &Ident,
+        ty: Option<&TypeExpr>,
+        init: Option<&Expr>,
+        span: Span,
+    ) {
+        match self.variable_leaf(kind, name, ty, init, span) {
             Some((index, node)) => self.bind(name, Value::Node(node), Role::Variable(index)),
             None => self.bind(name, Value::Poison, Role::Let),
         }
@@ -22,77 +29,100 @@ impl Cx<'_> {
 
     fn variable_leaf(
         &mut self,
-        frozen: bool,
+        kind: VariableKind,
         name: &Ident,
-        written: &TypeExpr,
+        written: Option<&TypeExpr>,
         init: Option<&Expr>,
         span: Span,
     ) -> Option<(usize, NodeId)> {
-        // A size that a placeholder or an annotation introduced may be known; a new one cannot be.
-        let before = self.dims.clone();
-        let ty = self.declared_type(written);
-        self.dims = before;
-        let ty = ty?;
-        if let Some(d) = ty.shape.iter().find(|d| d.as_const().is_none()) {
-            self.report(
-                Diagnostic::error(
-                    &codes::COMPILE_TIME,
-                    written.span,
-                    format!("the size {d} of a variable is not known"),
-                )
-                .note("a variable is made before any data is seen")
-                .fix(format!("write a number, or `const {d} = …` above")),
-            );
-            return None;
-        }
-        if ty.shape.iter().try_fold(1i64, |n, d| n.checked_mul(d.as_const()?)).is_none_or(|n| n > 1 << 31) {
-            self.error(
-                &codes::TOO_LARGE,
-                written.span,
-                format!("`{}` has more than 2^31 elements", name.name),
-            );
-            return None;
-        }
-        if !ty.dtype.is_float() && !frozen {
-            self.report(
-                Diagnostic::error(
-                    &codes::DTYPES,
-                    written.span,
-                    format!("a variable of {} cannot be trained", ty.dtype),
-                )
-                .fix("declare it f32, or `frozen variable`"),
-            );
-            return None;
-        }
+        let full: Arc<str> = self.variable_name(name)?.into();
+        let declared = match written {
+            None => None,
+            Some(written) => {
+                // A size that a placeholder or an annotation introduced may be known; a new one cannot be.
+                let before = self.dims_mut().clone();
+                let ty = self.declared_type(written);
+                *self.dims_mut() = before;
+                Some(ty.filter(|ty| self.can_hold(kind, name, ty, written.span))?)
+            }
+        };
         let Some(init) = init else {
+            let text = self.text(written.map_or(span, |w| w.span));
             self.report(
                 Diagnostic::error(
                     &codes::ARGUMENTS,
                     name.span,
                     format!("`{}` has no start value", name.name),
                 )
-                .fix(format!(
-                    "write `variable {}: {} = zeros()`",
-                    name.name,
-                    self.text(written.span)
-                )),
+                .fix(format!("write `variable {}: {text} = zeros()`", name.name)),
             );
             return None;
         };
-        let shared: Arc<str> = name.name.as_str().into();
-        let computed = self.start_value(&shared, &ty, init);
+        let computed = match &declared {
+            Some(ty) => self.start_value(&full, ty, init),
+            None => self.computed(Place::StateStart, |cx| {
+                let value = cx.eval(init);
+                cx.tensor(&value, init.span, None)
+            }),
+        };
+        let ty = match (declared, &computed) {
+            (Some(ty), _) => ty,
+            (None, Some(c)) => {
+                let ty = c.graph.ty(c.root).clone();
+                Some(ty).filter(|ty| self.can_hold(kind, name, ty, init.span))?
+            }
+            (None, None) => return None,
+        };
         self.b.span = Some(name.span);
-        let node = self.leaf("variable", &name.name, ty);
-        self.type_spans.insert(node, written.span);
-        let computed = match computed {
+        let node = self.leaf("variable", &full, ty);
+        self.type_spans.insert(node, self.user_place(written.map_or(span, |w| w.span)));
+        let init = match computed {
             Some(c) => c,
             // The variable itself is fine: what uses it is checked all the same.
             None => return Some((usize::MAX, node)),
         };
         let index = self.program.variables.len();
-        self.program.variables.push(Variable { name: shared, node, init: computed, frozen, span });
+        let span = self.frames.first().map_or(span, |f| f.call);
+        self.program.variables.push(Variable { name: full, node, init, kind, span });
         self.program.prepare.push(Prepare::Variable(index));
         Some((index, node))
+    }
+
+    /// Whether a variable can be of that type.
+    fn can_hold(&mut self, kind: VariableKind, name: &Ident, ty: &Type, at: Span) -> bool {
+        if let Some(d) = ty.shape.iter().find(|d| d.as_const().is_none()) {
+            let fix = match self.frames.is_empty() {
+                true => format!("write a number, or `const {d} = …` above"),
+                false => "take it from an `int` parameter, or from a size of the input that is a number"
+                    .to_string(),
+            };
+            self.report(
+                Diagnostic::error(
+                    &codes::COMPILE_TIME,
+                    at,
+                    format!("the size {d} of a variable is not known"),
+                )
+                .note("a variable is made before any data is seen")
+                .fix(fix),
+            );
+            return false;
+        }
+        if ty.shape.iter().try_fold(1i64, |n, d| n.checked_mul(d.as_const()?)).is_none_or(|n| n > 1 << 31) {
+            self.error(&codes::TOO_LARGE, at, format!("`{}` has more than 2^31 elements", name.name));
+            return false;
+        }
+        if !ty.dtype.is_float() && kind == VariableKind::Trained {
+            self.report(
+                Diagnostic::error(
+                    &codes::DTYPES,
+                    at,
+                    format!("a variable of {} cannot be trained", ty.dtype),
+                )
+                .fix("declare it f32, or `frozen variable`"),
+            );
+            return false;
+        }
+        true
     }
 
     /// The graph of a start value of this type.

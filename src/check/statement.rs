@@ -1,13 +1,15 @@
 //! Statements at the top of a file, in order; definitions are known before the first is reached.
 
 use crate::check::builtins::rng_kind;
-use crate::check::cx::{Cx, Place};
+use crate::check::cx::{Binding, Cx, Place};
 use crate::check::entity::{Def, Entity, Home, Role};
 use crate::check::operands::Placed;
-use crate::check::program::{DataRef, Directive, Measure, MeasureKind, Overrides, Placeholder, Stream};
+use crate::check::program::{
+    DataRef, Directive, Measure, MeasureKind, Overrides, Placeholder, Stream, VariableKind,
+};
 use crate::check::value::Value;
 use crate::diag::Diagnostic;
-use crate::diag::codes::{check as codes, later};
+use crate::diag::codes::check as codes;
 use crate::source::Span;
 use crate::syntax;
 use crate::syntax::ast::{self, Expr, ExprKind, Ident, Statement, StatementKind, TypeExpr};
@@ -69,21 +71,62 @@ impl Cx<'_> {
         }
     }
 
-    /// Gives a name of the file its meaning; a second meaning is an error.
+    /// Gives a name of the file or of the body under construction its meaning; a second meaning is an error,
+    /// but in `repeat` a name of the outside may be bound again.
     pub fn bind(&mut self, name: &Ident, value: Value, role: Role) {
-        if let Some(old) = self.globals.get(&name.name) {
-            let at = old.span;
-            return self.bound_twice(name, at);
-        }
         if let Value::Node(id) = value
+            && self.frames.is_empty()
             && self.b.graph.node(id).name.is_none()
         {
-            self.b.graph.node_mut(id).name = Some(name.name.as_str().into());
+            let full = format!("{}{}", name.name, self.scope().index);
+            self.b.graph.node_mut(id).name = Some(full.into());
         }
-        self.globals.insert(name.name.clone(), Entity { value, role, span: name.span });
+        if let Some(first) = self.bound(&name.name) {
+            let outside = self.scope().fresh.as_ref().is_some_and(|fresh| !fresh.contains(&name.name));
+            if !(outside && self.rebind(&name.name, value)) {
+                self.bound_twice(name, first);
+            }
+            return;
+        }
+        if let Some(fresh) = &mut self.scope_mut().fresh {
+            fresh.push(name.name.clone());
+        }
+        match self.frames.last() {
+            Some(_) => self.local(&name.name, value, name.span),
+            None => {
+                let role = if self.scope().fresh.is_some() { Role::Local } else { role };
+                self.globals.insert(name.name.clone(), Entity { value, role, span: name.span });
+            }
+        }
     }
 
-    fn bound_twice(&mut self, name: &Ident, first: Span) {
+    /// What a name of the file stands for in the body under construction.
+    pub fn global(&self, name: &str) -> Option<&Entity> {
+        self.globals.get(name).filter(|e| e.role != Role::Local || self.frames.is_empty())
+    }
+
+    /// Where a name of the body under construction was bound.
+    pub fn bound(&self, name: &str) -> Option<Span> {
+        match self.frames.last() {
+            Some(frame) => frame.locals.iter().find(|l| l.name == name).map(|l| l.span),
+            None => self.globals.get(name).map(|e| e.span),
+        }
+    }
+
+    /// Gives a bound name another value; `false` if it stands for more than a value.
+    pub fn rebind(&mut self, name: &str, value: Value) -> bool {
+        let old = match self.frames.last_mut() {
+            Some(frame) => frame.locals.iter_mut().find(|l| l.name == name).map(|l| &mut l.value),
+            None => self
+                .globals
+                .get_mut(name)
+                .filter(|e| matches!(e.role, Role::Let | Role::Local))
+                .map(|e| &mut e.value),
+        };
+        old.map(|old| *old = value).is_some()
+    }
+
+    pub fn bound_twice(&mut self, name: &Ident, first: Span) {
         let text = format!("`{}` has a meaning already", name.name);
         self.report(Diagnostic::error(&codes::BOUND_TWICE, name.span, text).other(first, "bound here"));
     }
@@ -103,10 +146,15 @@ impl Cx<'_> {
             StatementKind::Rng { name, value } => self.stream(name, value),
             StatementKind::Dataset { name, items } => self.dataset(name, items, s.span),
             StatementKind::Placeholder { name, ty } => self.placeholder(name, ty),
-            StatementKind::Feed(_) | StatementKind::Fn(_) => {}
-            StatementKind::Optimizer(_) | StatementKind::Schedule(_) | StatementKind::Initializer { .. } => {}
+            StatementKind::Feed(_)
+            | StatementKind::Fn(_)
+            | StatementKind::Layer { .. }
+            | StatementKind::Optimizer(_)
+            | StatementKind::Schedule(_)
+            | StatementKind::Initializer { .. } => {}
             StatementKind::Variable { frozen, name, ty, init } => {
-                self.variable(*frozen, name, ty, init.as_ref(), s.span)
+                let kind = if *frozen { VariableKind::Frozen } else { VariableKind::Trained };
+                self.variable(kind, name, Some(ty), init.as_ref(), s.span);
             }
             StatementKind::Let { targets, ty, value } => self.bind_let(targets, ty.as_ref(), value),
             StatementKind::Loss { name, value } => self.measure(name, value, MeasureKind::Loss),
@@ -117,24 +165,16 @@ impl Cx<'_> {
                     self.program.directives.push(Directive::Action(action));
                 }
             }
-            StatementKind::Layer { name, .. } => {
-                let text = "layers are not there yet";
-                self.error(&later::NOT_YET_LAYER, name.span, text);
-            }
-            StatementKind::Repeat { var, .. } => {
-                self.error(&later::NOT_YET_REPEAT, var.span, "`repeat` is not there yet");
-            }
+            StatementKind::Repeat { var, from, to, body } => self.repeat(var, from, to, body),
             // Its declarations stand in its place already.
             StatementKind::Use { .. } => {}
-            StatementKind::Assign { target, .. } => {
-                let text = "`<-` belongs in an optimizer";
-                self.error(&codes::WRONG_PLACE, target.span, text);
-            }
-            StatementKind::State { name, .. } => {
-                self.error(&codes::WRONG_PLACE, name.span, "`state` belongs in an optimizer");
+            StatementKind::Assign { target, value } => self.assign_state(target, value, s.span),
+            StatementKind::State { name, ty, init } => {
+                self.variable(VariableKind::State, name, ty.as_ref(), Some(init), s.span);
             }
             StatementKind::Return(e) => {
-                self.error(&codes::WRONG_PLACE, e.span, "`return` belongs in a function");
+                let text = "`return` ends a function or a layer, not a `repeat`";
+                self.error(&codes::WRONG_PLACE, e.span, text);
             }
         }
     }
@@ -194,7 +234,8 @@ impl Cx<'_> {
 
     /// `a = …`, `a: type = …`, `a, b = …`, at the top or in a body.
     pub fn bind_let(&mut self, targets: &[Ident], ty: Option<&TypeExpr>, e: &Expr) {
-        let mut value = self.eval(e);
+        let Some(first) = targets.first() else { return };
+        let mut value = self.eval_bound(Binding::To(first.name.clone()), e);
         if let Some(ty) = ty
             && !value.is_poison()
         {
@@ -214,19 +255,16 @@ impl Cx<'_> {
             },
         };
         for (name, value) in targets.iter().zip(values) {
-            self.bind_name(name, value);
+            self.bind(name, value, Role::Let);
         }
     }
 
-    fn bind_name(&mut self, name: &Ident, value: Value) {
-        let Some(frame) = self.frames.last() else {
-            return self.bind(name, value, Role::Let);
-        };
-        if let Some(old) = frame.locals.iter().find(|l| l.name == name.name) {
-            let at = old.span;
-            return self.bound_twice(name, at);
-        }
-        self.local(&name.name, value, name.span);
+    /// The value of a binding's right side: its layers take their name from the binding.
+    pub fn eval_bound(&mut self, binding: Binding, e: &Expr) -> Value {
+        self.scope_mut().binding = Some(binding);
+        let value = self.eval(e);
+        self.scope_mut().binding = None;
+        value
     }
 
     fn annotated(&mut self, value: &Value, ty: &TypeExpr, span: Span) -> Value {
@@ -239,7 +277,7 @@ impl Cx<'_> {
 
     fn measure(&mut self, name: &Ident, e: &Expr, kind: MeasureKind) {
         let word = if kind == MeasureKind::Loss { "loss" } else { "metric" };
-        let value = self.eval(e);
+        let value = self.eval_bound(Binding::To(name.name.clone()), e);
         let Some(node) = self.measured((value, e.span), word) else {
             return self.bind(name, Value::Poison, Role::Let);
         };

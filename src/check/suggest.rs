@@ -187,6 +187,9 @@ impl Cx<'_> {
 
     /// Reports a name that stands for nothing, with what may have been meant.
     pub fn unknown_name(&mut self, name: &str, span: Span) -> Value {
+        if self.lost.contains(name) {
+            return Value::Poison;
+        }
         if self.frames.last().is_none_or(|f| f.home == Home::User)
             && let Some(at) = self.declared.get(name)
         {

@@ -3,9 +3,11 @@
 use crate::check::action::{Within, nodes_of};
 use crate::check::cx::Cx;
 use crate::check::entity::Role;
+use crate::check::layer::dotted;
 use crate::check::optimizer::Update;
 use crate::check::program::{
-    Computed, Directive, Event, Input, Length, MeasureKind, Remainder, Source, State, Train, When,
+    Computed, Directive, Event, Input, Length, MeasureKind, Remainder, Source, State, Train, Variable,
+    VariableKind, When,
 };
 use crate::check::settings::Settings;
 use crate::check::value::{Num, Value};
@@ -15,7 +17,8 @@ use crate::ir::build::Builder;
 use crate::ir::graph::{Attr, Function, Graph, NodeId};
 use crate::ir::op::{OpDef, Vjp};
 use crate::source::Span;
-use crate::syntax::ast::{self, BinaryOp, Expr, ExprKind, TrainItemKind, Unit};
+use crate::syntax::ast::{self, BinaryOp, Expr, TrainItemKind, Unit};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A variable under training: its index in the program and its leaf.
@@ -71,20 +74,25 @@ impl Cx<'_> {
                 unique.push(n);
             }
         }
-        let needed = self.placeholders_of(&unique);
+        let states = self.state_values(loss_node);
+        let roots: Vec<NodeId> = unique.iter().copied().chain(states.iter().map(|(_, v)| *v)).collect();
+        let needed = self.placeholders_of(&roots);
         let Some(data) = self.data_use("train", (data, t.data.span), &needed, &feeds) else { return };
         if !self.has_steps(&settings, &data) {
             return;
         }
 
-        let Some((step, gradients, states)) = self.step(loss, unique, &trained, &settings) else { return };
+        let Some((mut step, gradients, optimizer)) = self.step(loss, unique, &trained, &settings) else {
+            return;
+        };
+        step.updates.extend(states);
         let length = settings.length.map_or(Length::Steps(1), |(l, _)| l);
         self.program.directives.push(Directive::Train(Box::new(Train {
             loss,
             data,
             step,
             gradients,
-            states,
+            states: optimizer,
             batch: settings.batch.map(|(n, _)| n),
             length,
             remainder: settings.remainder,
@@ -135,18 +143,19 @@ impl Cx<'_> {
         let mut good = true;
         let candidates: Vec<(usize, Option<Span>)> = match wrt {
             None => (0..self.program.variables.len())
-                .filter(|i| !self.program.variables[*i].frozen)
+                .filter(|i| self.program.variables[*i].kind == VariableKind::Trained)
                 .map(|i| (i, None))
                 .collect(),
             Some(values) => {
                 let mut named = Vec::new();
                 for e in values {
-                    match self.variable_named(e) {
-                        Some(i) if named.iter().any(|(j, _)| *j == i) => {}
-                        Some(i) => named.push((i, Some(e.span))),
+                    match self.variables_named(e) {
+                        Some(found) => named.extend(found.into_iter().map(|i| (i, Some(e.span)))),
                         None => good = false,
                     }
                 }
+                let mut seen = BTreeSet::new();
+                named.retain(|(i, _)| seen.insert(*i));
                 named
             }
         };
@@ -200,8 +209,8 @@ impl Cx<'_> {
                     cut.filter(|note| !d.notes.contains(note)).cloned().into_iter().collect::<Vec<_>>(),
                 );
             }
-            if let Some(frozen) = self.program.variables.iter().find(|v| v.frozen).filter(|_| why.is_empty())
-            {
+            let frozen = self.program.variables.iter().find(|v| v.kind == VariableKind::Frozen);
+            if let Some(frozen) = frozen.filter(|_| why.is_empty()) {
                 let text = format!("`{}` is frozen", frozen.name);
                 d = d
                     .other(frozen.span, text)
@@ -215,33 +224,42 @@ impl Cx<'_> {
         good.then_some(out)
     }
 
-    fn variable_named(&mut self, e: &Expr) -> Option<usize> {
-        let ExprKind::Name(name) = &e.kind else {
-            self.error(&codes::SETTING, e.span, "`wrt` names variables");
+    /// `w1`; or all that are trained of a layer: `h`, `block.fc1`.
+    fn variables_named(&mut self, e: &Expr) -> Option<Vec<usize>> {
+        let Some(path) = dotted(e) else {
+            self.error(&codes::SETTING, e.span, "`wrt` names variables and layers");
             return None;
         };
-        let index = match self.globals.get(name).map(|g| (g.role, g.value.is_poison())) {
-            Some((Role::Variable(i), _)) => i,
-            Some((_, true)) => return None,
-            Some(_) => {
-                self.error(&codes::SETTING, e.span, format!("`{name}` is no variable"));
-                return None;
-            }
-            None => {
-                self.unknown_name(name, e.span);
-                return None;
-            }
-        };
-        let v = self.program.variables.get(index)?;
-        if v.frozen {
-            let at = v.span;
-            self.report(
-                Diagnostic::error(&codes::SETTING, e.span, format!("`{name}` is frozen"))
-                    .other(at, "declared here"),
-            );
+        let (name, inside) = (path.as_str(), format!("{path}."));
+        let named = |v: &Variable| *v.name == *name || v.name.starts_with(&inside);
+        let all = self.program.variables.iter().enumerate().filter(|(_, v)| named(v));
+        let (trained, others): (Vec<_>, Vec<_>) = all.partition(|(_, v)| v.kind == VariableKind::Trained);
+        if !trained.is_empty() {
+            return Some(trained.into_iter().map(|(i, _)| i).collect());
+        }
+        if let Some((_, v)) = others.first() {
+            let what =
+                if v.kind == VariableKind::State { "a state, which its layer updates" } else { "frozen" };
+            let d = Diagnostic::error(&codes::SETTING, e.span, format!("`{}` is {what}", v.name))
+                .other(v.span, "declared here");
+            self.report(d);
             return None;
         }
-        Some(index)
+        let root = name.split('.').next().unwrap_or(name);
+        match self.globals.get(root).map(|g| (g.role, g.value.is_poison())) {
+            Some((Role::Variable(usize::MAX), _) | (_, true)) => {}
+            Some(_) if root == name => {
+                let text = format!("`{name}` is no variable, and no layer with variables");
+                self.error(&codes::SETTING, e.span, text);
+            }
+            Some(_) => {
+                self.eval(e);
+            }
+            None => {
+                self.unknown_name(root, e.span);
+            }
+        }
+        None
     }
 
     /// How a node reaches another against the arrows.

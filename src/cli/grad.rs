@@ -47,7 +47,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         }
     };
     let measure = &program.measures[loss];
-    let variables: Vec<NodeId> = program.variables.iter().filter(|v| !v.frozen).map(|v| v.node).collect();
+    let variables: Vec<NodeId> = program.trained().map(|v| v.node).collect();
     let request = Request { loss: measure.node, variables: &variables, wrt: &wrt };
     let derivation = match explain::derive(&program.graph, &request) {
         Ok(d) => d,
@@ -85,7 +85,7 @@ fn chosen(args: &Args, program: &Program) -> Result<(usize, Vec<NodeId>), String
         wrt.push(variable.ok_or_else(|| format!("this file has no variable `{}`", Shown(name)))?.node);
     }
     if wrt.is_empty() {
-        wrt = program.variables.iter().filter(|v| !v.frozen).map(|v| v.node).collect();
+        wrt = program.trained().map(|v| v.node).collect();
     }
     Ok((loss, wrt))
 }

@@ -241,7 +241,7 @@ fn postfix(cx: &mut Cx<'_>, node: Node<'_>) -> Walk<Tall> {
                 ExprKind::Index { base: inner, items }
             }
             _ => {
-                let word = kid.kids().need(Rule::word)?;
+                let word = kid.kids().any().ok_or(Misfit(Rule::word))?;
                 ExprKind::Field { base: inner, field: cx.ident(&word) }
             }
         };

@@ -4,11 +4,12 @@ use crate::diag::Diagnostic;
 use crate::diag::codes::syntax as codes;
 use crate::source::Span;
 use crate::syntax::ast::{
-    DatasetItem, Feed, FnBody, FnDef, Ident, OptimizerDef, Param, ParamType, Statement, StatementKind, Text,
+    DatasetItem, Expr, ExprKind, Feed, FnBody, FnDef, Ident, OptimizerDef, Param, ParamType, Statement,
+    StatementKind, Text,
 };
 use crate::syntax::bytes::{is_binding, skip_blanks, word_end};
 use crate::syntax::cx::{Cx, Walk};
-use crate::syntax::expr::{expr, type_expr};
+use crate::syntax::expr::{expr, exprs, type_expr};
 use crate::syntax::hints;
 use crate::syntax::keywords::{self, Head, Place};
 use crate::syntax::pairs::{Kids, Misfit, Node, Rule};
@@ -319,7 +320,14 @@ fn statement(cx: &mut Cx<'_>, piece: &Piece, form: Form, place: Place) -> Walk<S
             Ok(StatementKind::Seed(expr(cx, kids.need(Rule::expr)?)?))
         }),
         Head::Return => whole(cx, piece, Rule::return_stmt, |cx, mut kids| {
-            Ok(StatementKind::Return(expr(cx, kids.need(Rule::expr)?)?))
+            let mut values = exprs(cx, kids.need(Rule::values)?.kids())?;
+            Ok(StatementKind::Return(match values.as_slice() {
+                [first, .., last] => {
+                    let span = first.span.to(last.span);
+                    Expr { kind: ExprKind::Tuple(values), span }
+                }
+                _ => values.pop().ok_or(Misfit(Rule::values))?,
+            }))
         }),
         Head::Use => whole(cx, piece, Rule::use_stmt, |cx, mut kids| {
             Ok(StatementKind::Use { path: string(cx, &mut kids)? })

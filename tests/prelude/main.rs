@@ -6,6 +6,7 @@
 
 mod functions;
 mod initializers;
+mod layers;
 mod optimizers;
 mod schedules;
 
@@ -66,6 +67,7 @@ fn every_definition_has_a_case() {
         .chain(schedules::CASES.iter().map(|c| c.name))
         .chain(optimizers::CASES.iter().map(|c| c.name))
         .chain(initializers::CASES.iter().map(|c| c.name))
+        .chain(layers::CASES.iter().map(|c| c.name))
         .collect();
     let defined: BTreeSet<&str> = nn::prelude::all().iter().map(|entry| entry.name).collect();
     assert_eq!(cases, defined, "cases on the left, definitions on the right");

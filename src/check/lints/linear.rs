@@ -86,7 +86,7 @@ fn product(view: &View<'_>, parts: &[Part], id: NodeId) -> Option<(NodeId, NodeI
 fn matrix(view: &View<'_>, parts: &[Part], id: NodeId) -> Option<(String, Option<i64>, Option<i64>)> {
     let (weights, through) = product(view, parts, id)?;
     let leaf = view.origin(weights);
-    let variable = view.program.variables.iter().find(|v| v.node == leaf && !v.frozen)?;
+    let variable = view.program.trained().find(|v| v.node == leaf)?;
     let shape = &view.node(weights).ty.shape;
     let [.., rows, columns] = shape.as_slice() else { return None };
     let (rows, columns) = (rows.as_const(), columns.as_const());

@@ -1,6 +1,7 @@
 //! Whole programs through the checker.
 
 mod errors;
+mod layers;
 mod lints;
 mod programs;
 

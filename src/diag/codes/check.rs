@@ -31,7 +31,12 @@ pub static CODES: &[Code] = &[
     &SIZE,
     &STREAM,
     &TOO_LARGE,
+    &LAYER_NAME,
+    &LAYER_STATE,
 ];
+
+/// The codes of limits: exit code 5 instead of 1.
+pub static LIMITS: &[Code] = &[&TOO_LARGE];
 
 pub static UNKNOWN_NAME: CodeInfo = CodeInfo {
     code: "NN0101",
@@ -275,8 +280,30 @@ normal(shape), integers(lo, hi, shape) and permutation(n).",
 pub static TOO_LARGE: CodeInfo = CodeInfo {
     code: "NN0128",
     title: "a program beyond its limits",
-    explanation: "A graph has at most 100,000 operations, a tensor 2^31 elements, a written list 2^20 numbers. More \
-was hardly meant.",
+    explanation: "A graph has at most 100,000 operations, a tensor 2^31 elements, a written list 2^20 numbers, and \
+what `repeat` unrolls 10,000 statements. More was hardly meant.",
     failing: "variable w: f32[100000, 100000] = zeros()\n",
     mended: "variable w: f32[100, 100] = zeros()\n",
+};
+
+pub static LAYER_NAME: CodeInfo = CodeInfo {
+    code: "NN0129",
+    title: "two layers of one name",
+    explanation: "The variables of a layer are named after the binding it is called in: `h = dense(x, 3)` makes `h.w` \
+and `h.b`. A second layer in the same binding needs a name of its own.",
+    failing: "layer scale(x) {\n  variable w: f32 = constant(2)\n  return x * w\n}\nplaceholder x: f32[batch, 2]\n\
+y = scale(scale(x))\n",
+    mended: "layer scale(x) {\n  variable w: f32 = constant(2)\n  return x * w\n}\nplaceholder x: f32[batch, 2]\n\
+y = scale(scale(x, name=\"inner\"))\n",
+};
+
+pub static LAYER_STATE: CodeInfo = CodeInfo {
+    code: "NN0130",
+    title: "an assignment that a layer cannot make",
+    explanation: "In a layer, `<-` gives a `state` of that layer its value for the next step, once, in the type it was \
+declared with.",
+    failing: "layer count(x) {\n  variable n: f32 = zeros()\n  n <- n + 1\n  return x * n\n}\n\
+placeholder x: f32[batch, 2]\ny = count(x)\n",
+    mended: "layer count(x) {\n  state n: f32 = zeros()\n  n <- n + 1\n  return x * n\n}\n\
+placeholder x: f32[batch, 2]\ny = count(x)\n",
 };

@@ -2,24 +2,7 @@
 
 use crate::diag::{Code, CodeInfo};
 
-pub static CODES: &[Code] = &[&NOT_YET_LAYER, &NOT_YET_REPEAT, &NOT_YET_FILE, &NOT_YET_STOP, &NOT_YET_OP];
-
-pub static NOT_YET_LAYER: CodeInfo = CodeInfo {
-    code: "NN0901",
-    title: "layers are not there yet",
-    explanation: "`layer`, and the layers of the prelude such as `dense`, parse and have no meaning yet. Write the \
-variables out.",
-    failing: "layer scale(x: f32[rows, n]) { return x * 2 }\n",
-    mended: "fn scale(x) = x * 2\n",
-};
-
-pub static NOT_YET_REPEAT: CodeInfo = CodeInfo {
-    code: "NN0902",
-    title: "`repeat` is not there yet",
-    explanation: "`repeat` parses and has no meaning yet. Write the repeated lines out.",
-    failing: "repeat i in 0..2 { y = 1 }\n",
-    mended: "y = 1\n",
-};
+pub static CODES: &[Code] = &[&NOT_YET_FILE, &NOT_YET_STOP, &NOT_YET_OP];
 
 pub static NOT_YET_FILE: CodeInfo = CodeInfo {
     code: "NN0904",

@@ -49,5 +49,5 @@ pub fn is_file(code: Code) -> bool {
 
 /// Whether a code means that a limit was exceeded: exit code 5 instead of 1.
 pub fn is_limit(code: Code) -> bool {
-    syntax::LIMITS.iter().any(|limit| std::ptr::eq(*limit, code))
+    syntax::LIMITS.iter().chain(check::LIMITS).any(|limit| std::ptr::eq(*limit, code))
 }

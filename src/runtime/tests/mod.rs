@@ -2,6 +2,7 @@
 //! every batch can be told from the sums it leaves.
 
 mod data;
+mod layers;
 mod training;
 
 use crate::autodiff;
@@ -119,7 +120,7 @@ fn lesson() -> Lesson {
         name: name.into(),
         node,
         init: normal(name, shape),
-        frozen: false,
+        kind: VariableKind::Trained,
         span: span(),
     };
     let data = DataUse {
@@ -244,7 +245,13 @@ fn sums(n: usize, splits: Vec<Split>) -> Sums {
     };
     let program = Program {
         placeholders: vec![Placeholder { name: "x".into(), node: x, span: span() }],
-        variables: vec![Variable { name: "w".into(), node: w, init, frozen: false, span: span() }],
+        variables: vec![Variable {
+            name: "w".into(),
+            node: w,
+            init,
+            kind: VariableKind::Trained,
+            span: span(),
+        }],
         datasets: vec![Dataset { name: "d".into(), columns: vec![column], splits, span: span() }],
         measures: vec![Measure { name: "total".into(), kind: MeasureKind::Loss, node: total, span: span() }],
         prepare: vec![Prepare::Dataset(0), Prepare::Variable(0)],
