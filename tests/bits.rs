@@ -81,7 +81,7 @@ fn near_definition(
             let bound = if op.name == "sum" { bounds::sum_bound } else { bounds::contract_bound };
             bounds::within(have, want, &mut |i, _| bound(terms, float, total[i]))
         }
-        (Kernel::View(_) | Kernel::Gather | Kernel::Pad | Kernel::ArgReduce(_), _)
+        (Kernel::View(_) | Kernel::Gather | Kernel::Pad | Kernel::Concat | Kernel::ArgReduce(_), _)
         | (_, "max" | "min" | "any" | "all") => bounds::within(have, want, &mut |_, _| 0.0),
         _ if smooth => near_propagated(case, left),
         _ => Ok(()),
@@ -94,8 +94,8 @@ fn terms_per_element(op: &OpDef, case: &Case, out: &ArrayD<f64>) -> usize {
     let x = case.values["v0"].shape();
     match op.name {
         "sum" => x.iter().product::<usize>() / out.len().max(1),
-        _ if node.attrs.flag("ta") => x[0],
-        _ => x[1],
+        _ if node.attrs.flag("ta") => x[x.len() - 2],
+        _ => x[x.len() - 1],
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::check::arguments::Given;
 use crate::check::cx::Cx;
+use crate::check::operands::Placed;
 use crate::check::value::{Num, Value};
 use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
@@ -11,11 +12,15 @@ use crate::ir::op::{Class, EvalCx, OpDef, Param, ParamKind};
 use crate::scalar::DType;
 use crate::source::Span;
 use crate::syntax::ast::{Arg, Expr, ExprKind};
+use crate::tensor::Tensor;
 use ndarray::{ArrayD, IxDyn};
 use std::sync::Arc;
 
 /// Names of operands, for the ops where people write them: `clip(x, lo=0, hi=1)`.
 fn operand_names(op: &OpDef) -> Vec<&'static str> {
+    if op.class == Class::Joining {
+        return vec!["tensors"];
+    }
     match (op.name, op.arity) {
         ("clip", _) => vec!["x", "lo", "hi"],
         ("where", _) => vec!["condition", "then", "otherwise"],
@@ -100,6 +105,9 @@ impl Cx<'_> {
             }
             return self.elementwise(op.name, &values, span);
         }
+        if op.class == Class::Joining {
+            return self.join(op, &values[0], &given, span);
+        }
         let mut nodes: Vec<NodeId> = Vec::new();
         for (i, (v, s)) in values.iter().enumerate() {
             // Written indices are integers.
@@ -112,6 +120,30 @@ impl Cx<'_> {
         let Some(attrs) = self.attributes(op, &nodes, &given, span) else { return Value::Poison };
         let spans: Vec<Span> = values.iter().map(|(_, s)| *s).collect();
         self.apply(op, &nodes, attrs, span, &spans)
+    }
+
+    /// An op whose operands are the items of a list.
+    fn join<'g>(
+        &mut self,
+        op: &'static OpDef,
+        (list, at): &Placed,
+        given: &dyn Fn(&Param) -> Option<&'g Given>,
+        span: Span,
+    ) -> Value {
+        let items = match list {
+            Value::List(items) | Value::Tuple(items) if !items.is_empty() => items,
+            _ => {
+                let text = format!("`{}` joins the tensors of a list, not {}", op.name, list.describe());
+                let text =
+                    if list.items().is_some() { "there is no tensor in this list".into() } else { text };
+                let fix = format!("write `{}([a, b])`", op.name);
+                return self.report(Diagnostic::error(&codes::KIND, *at, text).fix(fix));
+            }
+        };
+        let placed: Vec<Placed> = items.iter().map(|item| (item.clone(), *at)).collect();
+        let Some(nodes) = self.same_dtype(op, &placed, span) else { return Value::Poison };
+        let Some(attrs) = self.attributes(op, &nodes, given, span) else { return Value::Poison };
+        self.apply(op, &nodes, attrs, span, &vec![*at; nodes.len()])
     }
 
     fn attributes<'g>(
@@ -146,6 +178,33 @@ impl Cx<'_> {
                 ParamKind::Axis(default) => {
                     let value = arg.map_or(Value::int(default), |a| a.value.clone());
                     Attr::Int(self.axis(&value, rank, at)? as i64)
+                }
+                ParamKind::NewAxis(default) => {
+                    let value = arg.map_or(Value::int(default), |a| a.value.clone());
+                    Attr::Int(self.axis(&value, rank + 1, at)? as i64)
+                }
+                ParamKind::Widths => {
+                    let shape = self.b.ty(nodes[0]).shape.clone();
+                    let widths = required(self)?.value.clone();
+                    let (slice, shape) = self.widths(&widths, &shape, at)?;
+                    attrs = attrs.with("slice", Attr::Slice(slice)).with("shape", Attr::Dims(shape));
+                    continue;
+                }
+                ParamKind::Fill => {
+                    let dtype = self.b.ty(nodes[0]).dtype;
+                    let fill = match arg.map(|a| &a.value) {
+                        None => continue,
+                        Some(Value::Bool(b)) if dtype == DType::Bool => Tensor::scalar(dtype, f64::from(*b)),
+                        Some(Value::Number(n)) => self.literal(*n, dtype, at)?,
+                        Some(other) => {
+                            let text =
+                                format!("`{}` is a number known now, not {}", p.name, other.describe());
+                            self.error(&codes::KIND, at, text);
+                            return None;
+                        }
+                    };
+                    attrs = attrs.with("fill", Attr::Tensor(Arc::new(fill)));
+                    continue;
                 }
                 ParamKind::Flag => match arg {
                     None => Attr::Bool(false),

@@ -216,6 +216,44 @@ impl Cx<'_> {
         Some(())
     }
 
+    /// `[[before, after], …]` around something of this shape: the slice of the result that it is, and the shape
+    /// of the result.
+    pub fn widths(&mut self, value: &Value, shape: &[Dim], span: Span) -> Option<(Vec<SliceStep>, Vec<Dim>)> {
+        let pairs: Option<Vec<Vec<Value>>> =
+            value.items().and_then(|axes| axes.iter().map(Value::items).collect());
+        let pairs = pairs.filter(|p| p.len() == shape.len() && p.iter().all(|pair| pair.len() == 2));
+        let Some(pairs) = pairs else {
+            let text = match shape.len() {
+                0 => "a scalar has no axes to pad".to_string(),
+                1 => "padding one axis takes a list of one pair, `[[before, after]]`".to_string(),
+                n => format!("padding {n} axes takes a list of {n} pairs, `[[before, after], …]`"),
+            };
+            self.error(&codes::KIND, span, text);
+            return None;
+        };
+        let (mut slice, mut to) = (Vec::new(), Vec::new());
+        for (pair, size) in pairs.iter().zip(shape) {
+            let mut width = |value: &Value| {
+                let width = self.as_dim(value, span)?;
+                if width.as_const().is_some_and(|n| n < 0) {
+                    let d = Diagnostic::error(&codes::SLICE, span, format!("a padding of {width}"));
+                    self.report(d.fix("to take elements away, slice: `x[1:-1]`"));
+                    return None;
+                }
+                self.require(Some(width.clone()), size, span)?;
+                Some(width)
+            };
+            let (before, after) = (width(&pair[0])?, width(&pair[1])?);
+            let Some(length) = size.add(&before).and_then(|d| d.add(&after)) else {
+                self.error(&codes::SIZE, span, "this size does not fit 64 bits");
+                return None;
+            };
+            slice.push(SliceStep { start: before, step: 1 });
+            to.push(length);
+        }
+        Some((slice, to))
+    }
+
     /// Lists and shapes are indexed at compile time, with the same rule.
     fn index_items(&mut self, value: &Value, items: &[IndexItem], span: Span) -> Value {
         let list = value.items().unwrap_or_default();

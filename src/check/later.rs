@@ -8,17 +8,14 @@ use crate::source::Span;
 pub fn op(name: &str) -> Option<String> {
     const OPS: &[&str] = &[
         "attention",
-        "concat",
         "conv",
         "cumsum",
         "dropout",
         "gru",
         "lstm",
-        "pad",
         "random",
         "rnn",
         "scan",
-        "stack",
     ];
     OPS.contains(&name).then(|| format!("`{name}` is not there yet"))
 }

@@ -4,7 +4,7 @@ use crate::check::cx::Cx;
 use crate::check::entity::Role;
 use crate::check::value::{Num, Value};
 use crate::diag::Diagnostic;
-use crate::diag::codes::{check as codes, later};
+use crate::diag::codes::check as codes;
 use crate::ir::graph::{Attr, Attrs, Node, NodeId, Type};
 use crate::ir::op::{Class, EvalCx, OpDef, TypeErrorKind};
 use crate::ops;
@@ -68,10 +68,6 @@ impl Cx<'_> {
         self.b.span = Some(span);
         match self.b.apply(op, nodes, attrs) {
             Ok(id) => Value::Node(id),
-            Err(_) if op.name == "matmul" && self.is_batched(nodes) => {
-                let text = "`@` with leading batch dimensions is not there yet";
-                self.error(&later::NOT_YET_OP, span, text)
-            }
             Err(e) => {
                 let code = match e.kind {
                     TypeErrorKind::Shape => &codes::OP_SHAPES,
@@ -95,12 +91,6 @@ impl Cx<'_> {
                 self.report(d)
             }
         }
-    }
-
-    /// Matrices with more dimensions in front.
-    fn is_batched(&self, nodes: &[NodeId]) -> bool {
-        let ranks: Vec<usize> = nodes.iter().map(|n| self.b.ty(*n).rank()).collect();
-        ranks.iter().all(|r| *r >= 2) && ranks.iter().any(|r| *r > 2)
     }
 
     /// `f32[batch, 1] - f32[batch]`, `sum(f32[2])`

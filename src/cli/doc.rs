@@ -80,7 +80,9 @@ fn definition(entry: &prelude::Entry) -> String {
 }
 
 fn op_page(op: &OpDef) -> String {
-    let operands: Vec<String> = if op.arity == 1 {
+    let operands: Vec<String> = if op.class == Class::Joining {
+        vec!["[a, b, …]".into()]
+    } else if op.arity == 1 {
         vec!["x".into()]
     } else {
         (0..op.arity).map(|i| format!("{}", char::from(b'a' + i as u8))).collect()

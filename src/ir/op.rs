@@ -16,12 +16,13 @@ pub struct OpDef {
     /// One sentence for `nn doc`.
     pub doc: &'static str,
     pub class: Class,
+    /// How many operands; for [`Class::Joining`] only how many an example of it has.
     pub arity: usize,
     /// What a user may pass beyond the operands, in order.
     pub params: &'static [Param],
     pub infer: fn(&InferCx<'_>) -> Result<Type, TypeError>,
     pub vjp: Vjp,
-    /// The reason for the gradient, per operand, as `nn grad --explain` tells it; empty for an operand that
+    /// The reason for the gradient, per operand (one for all with [`Class::Joining`]), as `nn grad --explain` tells it; empty for an operand that
     /// never gets one (an index, a condition), and no entries at all with [`Vjp::Never`].
     /// Slots: `{out}` `{a}` `{b}` `{c}` (the operands in order), `{n}` (how many elements were folded).
     pub why: &'static [&'static str],
@@ -35,6 +36,12 @@ pub struct OpDef {
 impl std::fmt::Debug for OpDef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
+    }
+}
+
+impl OpDef {
+    pub fn takes(&self, operands: usize) -> bool {
+        if self.class == Class::Joining { operands >= 1 } else { operands == self.arity }
     }
 }
 
@@ -55,6 +62,8 @@ pub enum Class {
     Reduction,
     Movement,
     Contraction,
+    /// One or more operands of one dtype, which the user passes as a list.
+    Joining,
     /// Made by the compiler only; users cannot call it by name.
     Internal,
 }
@@ -72,6 +81,8 @@ pub enum ParamKind {
     Axes,
     /// One axis; absent: the default, counted from the end if negative. Attr::Int, made non-negative.
     Axis(i64),
+    /// As `Axis`, among the axes of a result that has one more.
+    NewAxis(i64),
     /// Absent: false. Attr::Bool.
     Flag,
     /// Required. Attr::DType.
@@ -87,6 +98,10 @@ pub enum ParamKind {
     Word(&'static [&'static str]),
     /// A permutation; absent: all axes reversed. Attr::Axes, not sorted.
     Permutation,
+    /// Required: `[before, after]` of each axis. The checker makes the hidden `slice` and `shape` of it.
+    Widths,
+    /// A number, absent: 0. The checker makes the hidden `fill` of it, an Attr::Tensor of rank 0.
+    Fill,
     /// Made by the checker or by rules only, never written by a user.
     Hidden,
 }
@@ -203,8 +218,10 @@ pub enum Kernel {
     /// Elements of operand 0 along attribute `axis`, at the indices in operand 1.
     Gather,
     /// Operand 0 at the elements of the result that a slice with attribute `slice` would read, elsewhere the
-    /// literal of attribute `value` (absent: zero).
+    /// number of attribute `fill` (absent: zero).
     Pad,
+    /// The operands one after the other along attribute `axis`.
+    Concat,
     /// Written with other ops before lowering.
     Expand(fn(&mut Builder, &[NodeId], &Attrs) -> NodeId),
 }

@@ -105,7 +105,7 @@ fn check_node(function: &Function, id: NodeId, errors: &mut Vec<VerifyError>) {
             wrong(Rule::Order, format!("`{name}` uses {o}, which does not stand before it"));
         }
     }
-    if node.operands.len() != node.op.arity {
+    if !node.op.takes(node.operands.len()) {
         wrong(
             Rule::Arity,
             format!("`{name}` takes {} operands and has {}", node.op.arity, node.operands.len()),
@@ -118,7 +118,7 @@ fn check_node(function: &Function, id: NodeId, errors: &mut Vec<VerifyError>) {
     }
     for param in node.op.params {
         match node.attrs.find(param.name) {
-            None if param.kind == ParamKind::Hidden => {}
+            None if matches!(param.kind, ParamKind::Hidden | ParamKind::Widths | ParamKind::Fill) => {}
             None => wrong(Rule::Attributes, format!("`{name}` has no attribute `{}`", param.name)),
             Some(attr) if !is_of_kind(attr, param.kind) => {
                 wrong(Rule::Attributes, format!("attribute `{}` of `{name}` is {attr:?}", param.name));
@@ -170,13 +170,14 @@ fn is_updatable(node: &Node) -> bool {
 fn is_of_kind(attr: &Attr, kind: ParamKind) -> bool {
     match kind {
         ParamKind::Axes | ParamKind::Permutation => matches!(attr, Attr::Axes(_)),
-        ParamKind::Axis(_) => matches!(attr, Attr::Int(_)),
+        ParamKind::Axis(_) | ParamKind::NewAxis(_) => matches!(attr, Attr::Int(_)),
         ParamKind::Flag => matches!(attr, Attr::Bool(_)),
         ParamKind::DType => matches!(attr, Attr::DType(_)),
         ParamKind::Dims => matches!(attr, Attr::Dims(_)),
         ParamKind::Dim => matches!(attr, Attr::Dims(d) if d.len() == 1),
         ParamKind::Pair(_) => matches!(attr, Attr::Dims(d) if d.len() == 2),
         ParamKind::Word(words) => matches!(attr, Attr::Str(s) if words.contains(&&**s)),
+        ParamKind::Widths | ParamKind::Fill => false,
         ParamKind::Hidden => true,
     }
 }

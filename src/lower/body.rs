@@ -3,7 +3,7 @@
 
 use crate::diag::InternalError;
 use crate::ir::dim::Dim;
-use crate::ir::graph::{Attr, NodeId};
+use crate::ir::graph::NodeId;
 use crate::ir::op::{Kernel, MapBuilder};
 use crate::loops::types::{Body, Extent, Guard, Inst};
 use crate::lower::access::{Affine, IndexMap, operand_index, through};
@@ -160,9 +160,9 @@ impl<'a, 'b> Writer<'a, 'b> {
         if guards.is_empty() {
             return Ok(self.code.push(Inst::Load(access), dtype));
         }
-        let otherwise = match node.attrs.find("value") {
-            Some(Attr::Literal(value)) => *value,
-            _ => Literal::of(dtype, 0.0),
+        let otherwise = match node.attrs.tensor("fill").map(|t| t.at(0)) {
+            Some(fill) if fill.dtype() == dtype => fill,
+            fill => Literal::of(dtype, fill.map_or(0.0, Literal::as_f64)),
         };
         Ok(self.code.push(Inst::LoadIf { access, guards, otherwise }, dtype))
     }

@@ -82,11 +82,13 @@ impl Groups {
         let space_id = *self.spaces.entry(space.clone()).or_insert(next);
         let home = match self.fusion {
             Fusion::None => None,
-            Fusion::Full => self.home_for(space_id, &space, &code),
+            Fusion::Full => self.home_for(space_id, &space, &code, to.buffer),
         };
         let loads: Vec<BufferId> = loads(&code.body).map(|a| a.buffer).collect();
         let at = home.unwrap_or(self.list.len());
-        self.maker.insert(to.buffer, at);
+        // A buffer that is filled piece by piece is there after the last of them.
+        let last = self.maker.entry(to.buffer).or_insert(at);
+        *last = at.max(*last);
         for buffer in &loads {
             self.reader.insert((space_id, *buffer), at);
         }
@@ -104,7 +106,7 @@ impl Groups {
     }
 
     /// The kernel that takes in a map with this code.
-    fn home_for(&self, space_id: usize, space: &[Extent], code: &Code) -> Option<usize> {
+    fn home_for(&self, space_id: usize, space: &[Extent], code: &Code, to: BufferId) -> Option<usize> {
         let mut earliest = self.first_open;
         let (mut making, mut reading) = (None, None);
         for inst in &code.body.insts {
@@ -124,7 +126,8 @@ impl Groups {
             reading = reading.max(self.reader.get(&(space_id, access.buffer)).copied());
         }
         let candidates = [making, reading, self.tiny.get(&space_id).copied()];
-        candidates.into_iter().flatten().find(|g| *g >= earliest && self.list[*g].has_room(&code.body))
+        let takes = |g: &usize| *g >= earliest && self.list[*g].takes(&code.body, to);
+        candidates.into_iter().flatten().find(takes)
     }
 }
 
@@ -142,10 +145,13 @@ impl Group {
         }
     }
 
-    fn has_room(&self, body: &Body) -> bool {
+    /// Whether a map with this body may join: pieces of one buffer stay apart, so that stores of a kernel never
+    /// lie between each other.
+    fn takes(&self, body: &Body, to: BufferId) -> bool {
         match &self.kind {
-            Kind::Map { code, streams, .. } => {
+            Kind::Map { code, streams, stores } => {
                 code.body.insts.len() + body.insts.len() <= MOST_INSTRUCTIONS
+                    && stores.iter().all(|s| s.to.buffer != to)
                     && (is_tiny(&self.space) || streams + loads(body).count() < MOST_STREAMS)
             }
             Kind::Other(_) => false,

@@ -258,8 +258,25 @@ impl<'a> Scheduler<'a> {
             op::Kernel::Reduce(combine) => self.reduce(id, buffer, label, combine),
             op::Kernel::ArgReduce(extreme) => self.arg_reduce(id, buffer, label, extreme),
             op::Kernel::Contract => self.contract(id, buffer, label),
+            op::Kernel::Concat => self.concat(id, buffer, &label),
             _ => Err(broken(format!("{} computes nothing", self.layout.node(id).op.name))),
         }
+    }
+
+    /// One map a part, each into its piece of the buffer.
+    fn concat(&mut self, id: NodeId, buffer: BufferId, label: &str) -> Result<(), InternalError> {
+        let node = self.layout.node(id);
+        let shape = self.layout.shape(id).to_vec();
+        let axis = node.attrs.int("axis").and_then(|a| usize::try_from(a).ok()).filter(|a| *a < shape.len());
+        let axis = axis.ok_or_else(|| broken(format!("{id} joins along no axis")))?;
+        // A piece may be longer than 1 where the whole is, so an axis of size 1 needs no stride.
+        let mut to = whole(buffer, &shape);
+        for part in &node.operands {
+            self.map(*part, to.clone(), label.to_string(), false)?;
+            let length = self.layout.shape(*part)[axis].clone();
+            to.offset = to.offset.plus(&length.times(&to.strides[axis]));
+        }
+        Ok(())
     }
 
     /// The space of a fold, the folded sizes, and the operand's index.

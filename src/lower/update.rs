@@ -54,7 +54,8 @@ fn in_place(program: &Program, updates: &[(BufferId, BufferId)]) -> HashMap<Buff
             last_reader.insert(access.buffer, i);
         }
         for access in writes(&kernel.work).into_iter().filter(|a| new.contains(&a.buffer)) {
-            writer.insert(access.buffer, i);
+            // The first piece of a value that is stored in pieces is the first to overwrite something.
+            writer.entry(access.buffer).or_insert(i);
         }
     }
     let safe = |(old, new): &&(BufferId, BufferId)| {

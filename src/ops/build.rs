@@ -10,7 +10,7 @@ use crate::ir::op::{OpDef, SliceStep};
 use crate::ops::contract::{MATMUL, ONE_HOT, TAKE};
 use crate::ops::elementwise as e;
 use crate::ops::leaf;
-use crate::ops::movement::{BROADCAST, PAD, RESHAPE, SLICE, TRANSPOSE};
+use crate::ops::movement::{BROADCAST, CONCAT, PAD, RESHAPE, SLICE, TRANSPOSE};
 use crate::ops::reduce as r;
 use crate::scalar::DType;
 use crate::tensor::Tensor;
@@ -150,6 +150,14 @@ pub fn slice(b: &mut Builder, x: NodeId, steps: Vec<SliceStep>, shape: &[Dim]) -
 /// Zeros of `shape` with `x` at the elements that the slice `steps` of it would read.
 pub fn pad(b: &mut Builder, x: NodeId, steps: Vec<SliceStep>, shape: &[Dim]) -> NodeId {
     b.emit(&PAD, &[x], slice_attrs(steps, shape))
+}
+
+/// The parts one after the other along an axis; the part itself if there is one only.
+pub fn concat(b: &mut Builder, parts: &[NodeId], axis: usize) -> NodeId {
+    match parts {
+        [one] => *one,
+        _ => b.emit(&CONCAT, parts, Attrs::none().with("axis", Attr::Int(axis as i64))),
+    }
 }
 
 fn slice_attrs(steps: Vec<SliceStep>, shape: &[Dim]) -> Attrs {

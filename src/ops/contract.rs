@@ -19,7 +19,7 @@ pub static TABLE: &[&OpDef] = &[&MATMUL, &TAKE, &ONE_HOT];
 pub static MATMUL: OpDef = OpDef {
     name: "matmul",
     symbol: Some("@"),
-    doc: "The matrix product: rows of the first with columns of the second.",
+    doc: "The matrix product: rows of the first with columns of the second, for each index of their leading axes.",
     class: Class::Contraction,
     arity: 2,
     params: &[Param { name: "ta", kind: ParamKind::Hidden }, Param { name: "tb", kind: ParamKind::Hidden }],
@@ -29,12 +29,20 @@ pub static MATMUL: OpDef = OpDef {
         let y = plain(b, c, 1);
         vjp::each(b, c, |b, c, i| {
             // A mask says nothing about a sum of products, so it ends here.
+            let to = b.ty(if i == 0 { x } else { y }).shape.clone();
             let value = if i == 0 {
                 let t = build::matrix_transpose(b, y);
-                build::matmul(b, c.adjoint, t)
+                let value = build::matmul(b, c.adjoint, t);
+                vjp::unbroadcast(b, value, &to)
+            } else if to.len() == 2 && b.ty(x).rank() > 2 {
+                // One matrix for the whole batch: its gradient is one product over all rows.
+                let (rows, adjoint) = (all_rows(b, x), all_rows(b, c.adjoint));
+                let t = build::matrix_transpose(b, rows);
+                build::matmul(b, t, adjoint)
             } else {
                 let t = build::matrix_transpose(b, x);
-                build::matmul(b, t, c.adjoint)
+                let value = build::matmul(b, t, c.adjoint);
+                vjp::unbroadcast(b, value, &to)
             };
             let value = if c.attrs.flag(FLAGS[i]) { build::matrix_transpose(b, value) } else { value };
             Adjoint::Value(value)
@@ -43,17 +51,32 @@ pub static MATMUL: OpDef = OpDef {
     why: &["d(a @ b)/da multiplies by b.T from the right", "d(a @ b)/db multiplies by a.T from the left"],
     eval: |c| {
         let side = |i: usize| {
-            let m = c.operands[i].view().into_dimensionality::<Ix2>().expect("the type rule wants matrices");
-            if c.attrs.flag(FLAGS[i]) { m.reversed_axes() } else { m }
+            let mut m = c.operands[i].view();
+            let rank = m.ndim();
+            if c.attrs.flag(FLAGS[i]) {
+                m.swap_axes(rank - 2, rank - 1);
+            }
+            // As often as the other operand has it.
+            let shape = [&c.shape[..c.shape.len() - 2], &m.shape()[rank - 2..]].concat();
+            m.broadcast(IxDyn(&shape)).expect("the type rule compared the leading sizes").to_owned()
         };
-        let (x, y) = (side(0), side(1));
-        let mut out = ndarray::Array2::<f64>::zeros((x.nrows(), y.ncols()));
-        for (i, row) in x.rows().into_iter().enumerate() {
-            for (j, column) in y.columns().into_iter().enumerate() {
-                out[[i, j]] = row.iter().zip(column).map(|(a, b)| a * b).sum();
+        let (xs, ys) = (side(0), side(1));
+        let mut out = ArrayD::<f64>::zeros(IxDyn(c.shape));
+        let batches = c.shape[..c.shape.len() - 2].to_vec();
+        for at in ndarray::indices(IxDyn(&batches)) {
+            let matrix = |m: ndarray::ArrayViewD<'_, f64>| {
+                let m = (0..batches.len()).fold(m, |m, axis| m.index_axis_move(ndarray::Axis(0), at[axis]));
+                m.into_dimensionality::<Ix2>().expect("two axes are left").to_owned()
+            };
+            let (x, y) = (matrix(xs.view()), matrix(ys.view()));
+            for (i, row) in x.rows().into_iter().enumerate() {
+                for (j, column) in y.columns().into_iter().enumerate() {
+                    let place = [at.slice(), &[i, j]].concat();
+                    out[IxDyn(&place)] = row.iter().zip(column).map(|(a, b)| a * b).sum();
+                }
             }
         }
-        Ok(out.into_dyn())
+        Ok(out)
     },
     kernel: Kernel::Contract,
     samples: samples::matmuls,
@@ -79,7 +102,7 @@ fn product(c: &InferCx<'_>) -> Inferred {
         return Err(infer::fix(infer::at(e, 1), format!("convert one of them: `cast(…, {})`", x.dtype)));
     }
     for (i, t) in [x, y].into_iter().enumerate() {
-        if t.rank() == 2 {
+        if t.rank() >= 2 {
             continue;
         }
         let e = infer::error(
@@ -88,9 +111,8 @@ fn product(c: &InferCx<'_>) -> Inferred {
         );
         let hint = match (t.rank(), i) {
             (0, _) => "a number times a matrix is `*`".to_string(),
-            (1, 0) => "as one row: `x[None, :]`".to_string(),
-            (1, _) => "as one column: `x[:, None]`".to_string(),
-            _ => "`reshape` it to two dimensions".to_string(),
+            (_, 0) => "as one row: `x[None, :]`".to_string(),
+            (_, _) => "as one column: `x[:, None]`".to_string(),
         };
         return Err(infer::fix(infer::at(e, i), hint));
     }
@@ -110,12 +132,49 @@ fn product(c: &InferCx<'_>) -> Inferred {
         }
         return Err(infer::at(e, 1));
     }
-    Ok(Type::new(x.dtype, vec![m.clone(), n.clone()]))
+    let Some(mut shape) = leading(&x.shape[..x.rank() - 2], &y.shape[..y.rank() - 2]) else {
+        let mut e = infer::error(
+            TypeErrorKind::Shape,
+            format!("`@` of {x} and {y}: the dimensions before the matrices do not fit"),
+        );
+        e.notes.push(
+            "with different ranks the fewer must be the last of the others; with equal ranks, sizes 1 of one \
+             operand stretch"
+                .into(),
+        );
+        return Err(infer::at(e, 1));
+    };
+    shape.extend([m.clone(), n.clone()]);
+    infer::countable(c, &shape)?;
+    Ok(Type::new(x.dtype, shape))
 }
 
 /// Rows and columns as they enter the product.
 fn oriented(t: &Type, transposed: bool) -> (&Dim, &Dim) {
-    if transposed { (&t.shape[1], &t.shape[0]) } else { (&t.shape[0], &t.shape[1]) }
+    let (rows, columns) = (&t.shape[t.rank() - 2], &t.shape[t.rank() - 1]);
+    if transposed { (columns, rows) } else { (rows, columns) }
+}
+
+/// The dimensions before the matrices of a product, by the language's rule for broadcasts.
+fn leading(x: &[Dim], y: &[Dim]) -> Option<Vec<Dim>> {
+    if x.len() != y.len() {
+        let (few, many) = if x.len() < y.len() { (x, y) } else { (y, x) };
+        return many.ends_with(few).then(|| many.to_vec());
+    }
+    let stretches = |a: &[Dim], b: &[Dim]| a.iter().zip(b).all(|(a, b)| a == b || a.is_one());
+    match (stretches(x, y), stretches(y, x)) {
+        (true, _) => Some(y.to_vec()),
+        (_, true) => Some(x.to_vec()),
+        _ => None,
+    }
+}
+
+/// The matrices of a batch below each other, as one.
+pub fn all_rows(b: &mut Builder, x: NodeId) -> NodeId {
+    let shape = b.ty(x).shape.clone();
+    let (columns, rows) = shape.split_last().expect("a matrix has columns");
+    let rows = infer::elements(rows).expect("the elements were counted");
+    build::reshape(b, x, &[rows, columns.clone()])
 }
 
 pub static TAKE: OpDef = OpDef {

@@ -1,9 +1,11 @@
 //! The same elements at other places: nothing is computed, so every gradient moves the adjoint back.
 
+use crate::ir::build::Builder;
 use crate::ir::dim::{Dim, ShapeText};
-use crate::ir::graph::Type;
+use crate::ir::graph::{NodeId, Type};
 use crate::ir::op::{
-    Class, EvalCx, Fault, FaultKind, InferCx, Kernel, OpDef, Param, ParamKind, TypeErrorKind, View, Vjp,
+    Class, EvalCx, Fault, FaultKind, InferCx, Kernel, OpDef, Param, ParamKind, SliceStep, TypeErrorKind,
+    View, Vjp,
 };
 use crate::ops::build::{self, Keep};
 use crate::ops::infer;
@@ -11,7 +13,7 @@ use crate::ops::samples;
 use crate::ops::vjp;
 use ndarray::{ArrayD, IxDyn};
 
-pub static TABLE: &[&OpDef] = &[&TRANSPOSE, &RESHAPE, &BROADCAST, &SLICE, &PAD];
+pub static TABLE: &[&OpDef] = &[&TRANSPOSE, &RESHAPE, &BROADCAST, &SLICE, &PAD, &CONCAT, &STACK];
 
 const BASE: OpDef = OpDef {
     name: "",
@@ -114,7 +116,7 @@ pub static BROADCAST: OpDef = OpDef {
     },
     vjp: Vjp::Rule(|b, c| {
         let (from, to) = (b.ty(c.operands[0]).shape.clone(), b.ty(c.out).shape.clone());
-        let axes = copied(&from, &to);
+        let axes = vjp::copied(&from, &to);
         let sum = build::sum(b, c.adjoint, &axes, Keep::No);
         let value = build::reshape(b, sum, &from);
         vec![vjp::moved(b, c, 0, value, |b, m| {
@@ -131,12 +133,6 @@ pub static BROADCAST: OpDef = OpDef {
     samples: samples::broadcasts,
     ..BASE
 };
-
-/// The axes of `to` along which a broadcast copies.
-fn copied(from: &[Dim], to: &[Dim]) -> Vec<usize> {
-    let new = to.len() - from.len();
-    (0..to.len()).filter(|i| *i < new || from[i - new] != to[*i]).collect()
-}
 
 const SLICED: &[Param] =
     &[Param { name: "slice", kind: ParamKind::Hidden }, Param { name: "shape", kind: ParamKind::Hidden }];
@@ -222,12 +218,18 @@ fn places(c: &EvalCx<'_>, long: &[usize], short: &[usize]) -> Result<Vec<Vec<usi
     Ok(out)
 }
 
-/// The gradient of [`SLICE`], and its inverse: a slice of the result with the same steps is the operand.
+/// A number everywhere, with the operand at the elements that a slice would take: that slice of the result is the
+/// operand. It is the gradient of [`SLICE`], too.
 pub static PAD: OpDef = OpDef {
     name: "pad",
-    doc: "Zeros, with the operand at the elements that a slice would take.",
-    class: Class::Internal,
-    params: SLICED,
+    doc: "The operand with a number around it, as many times before and after it along each axis as given.",
+    params: &[
+        Param { name: "widths", kind: ParamKind::Widths },
+        Param { name: "value", kind: ParamKind::Fill },
+        Param { name: "slice", kind: ParamKind::Hidden },
+        Param { name: "shape", kind: ParamKind::Hidden },
+        Param { name: "fill", kind: ParamKind::Hidden },
+    ],
     infer: |c| {
         let t = c.operands[0];
         let shape = c.attrs.dims("shape");
@@ -244,7 +246,8 @@ pub static PAD: OpDef = OpDef {
     eval: |c| {
         let x = c.operands[0];
         let places = places(c, c.shape, x.shape())?;
-        let mut out = ArrayD::zeros(IxDyn(c.shape));
+        let fill = c.attrs.tensor("fill").map_or(0.0, |t| t.at(0).as_f64());
+        let mut out = ArrayD::from_elem(IxDyn(c.shape), fill);
         for (i, value) in x.indexed_iter() {
             let at: Vec<usize> = places.iter().enumerate().map(|(a, p)| p[i[a]]).collect();
             out[IxDyn(&at)] = *value;
@@ -255,3 +258,137 @@ pub static PAD: OpDef = OpDef {
     samples: samples::pads,
     ..BASE
 };
+
+pub static CONCAT: OpDef = OpDef {
+    name: "concat",
+    doc: "Tensors one after the other along an axis; all other sizes are the same.",
+    class: Class::Joining,
+    arity: 2,
+    params: &[Param { name: "axis", kind: ParamKind::Axis(0) }],
+    infer: |c| {
+        let axis = infer::one_axis(c)?;
+        let first = c.operands[0];
+        let mut length = Some(first.shape[axis].clone());
+        for (i, t) in c.operands.iter().enumerate().skip(1) {
+            let fits =
+                t.rank() == first.rank() && (0..t.rank()).all(|a| a == axis || t.shape[a] == first.shape[a]);
+            part_fits(c, i, fits)?;
+            length = length.and_then(|l| l.add(&t.shape[axis]));
+        }
+        let mut shape = first.shape.clone();
+        shape[axis] = length.ok_or_else(|| {
+            infer::error(TypeErrorKind::Size, "`concat`: the length leaves the 64 bits of a size".into())
+        })?;
+        infer::countable(c, &shape)?;
+        Ok(Type::new(first.dtype, shape))
+    },
+    vjp: Vjp::Rule(|b, c| {
+        let axis = c.attrs.int("axis").unwrap_or(0) as usize;
+        let mut start = Dim::constant(0);
+        let starts: Vec<Dim> = c
+            .operands
+            .iter()
+            .map(|o| {
+                let next = start.add(&b.ty(*o).shape[axis]).expect("the type rule added the sizes up");
+                std::mem::replace(&mut start, next)
+            })
+            .collect();
+        vjp::each(b, c, |b, c, i| {
+            let shape = b.ty(c.operands[i]).shape.clone();
+            let value = part(b, c.adjoint, axis, &starts[i], &shape);
+            vjp::moved(b, c, i, value, |b, m| part(b, m, axis, &starts[i], &shape))
+        })
+    }),
+    why: &["each part gets its part of the gradient"],
+    eval: |c| {
+        let axis = ndarray::Axis(c.attrs.int("axis").unwrap_or(0) as usize);
+        let parts: Vec<_> = c.operands.iter().map(|x| x.view()).collect();
+        let joined = ndarray::concatenate(axis, &parts).expect("the type rule compared the shapes");
+        Ok(joined.as_standard_layout().into_owned())
+    },
+    kernel: Kernel::Concat,
+    samples: samples::concats,
+    ..BASE
+};
+
+pub static STACK: OpDef = OpDef {
+    name: "stack",
+    doc: "Tensors of one shape side by side along a new axis.",
+    class: Class::Joining,
+    arity: 2,
+    params: &[Param { name: "axis", kind: ParamKind::NewAxis(0) }],
+    infer: |c| {
+        let first = c.operands[0];
+        for (i, t) in c.operands.iter().enumerate().skip(1) {
+            part_fits(c, i, t.shape == first.shape)?;
+        }
+        let axis = c.attrs.int("axis").and_then(|a| usize::try_from(a).ok());
+        let Some(axis) = axis.filter(|a| *a <= first.rank()) else {
+            let message = format!("`stack` of {first}: the result has the axes 0 to {}", first.rank());
+            return Err(infer::error(TypeErrorKind::Axis, message));
+        };
+        let mut shape = first.shape.clone();
+        shape.insert(axis, Dim::constant(c.operands.len() as i64));
+        infer::countable(c, &shape)?;
+        Ok(Type::new(first.dtype, shape))
+    },
+    vjp: Vjp::Rule(|b, c| {
+        let axis = c.attrs.int("axis").unwrap_or(0) as usize;
+        vjp::each(b, c, |b, c, i| {
+            let shape = b.ty(c.operands[i]).shape.clone();
+            let one = |b: &mut Builder, x: NodeId| {
+                let row = part(b, x, axis, &Dim::constant(i as i64), &with_axis(&shape, axis));
+                build::reshape(b, row, &shape)
+            };
+            let value = one(b, c.adjoint);
+            vjp::moved(b, c, i, value, one)
+        })
+    }),
+    why: &["each part gets its part of the gradient"],
+    eval: |c| {
+        let axis = ndarray::Axis(c.attrs.int("axis").unwrap_or(0) as usize);
+        let parts: Vec<_> = c.operands.iter().map(|x| x.view()).collect();
+        let stacked = ndarray::stack(axis, &parts).expect("the type rule compared the shapes");
+        Ok(stacked.as_standard_layout().into_owned())
+    },
+    kernel: Kernel::Expand(|b, parts, attrs| {
+        let axis = attrs.int("axis").unwrap_or(0) as usize;
+        let mut rows = Vec::new();
+        for x in parts {
+            let shape = with_axis(&b.ty(*x).shape, axis);
+            rows.push(build::reshape(b, *x, &shape));
+        }
+        build::concat(b, &rows, axis)
+    }),
+    samples: samples::stacks,
+    ..BASE
+};
+
+/// Refuses operand `i` of an op that joins unless it goes with the first.
+fn part_fits(c: &InferCx<'_>, i: usize, shape_fits: bool) -> Result<(), crate::ir::op::TypeError> {
+    let (first, t) = (c.operands[0], c.operands[i]);
+    let (kind, what) = if t.dtype != first.dtype {
+        (TypeErrorKind::DType, "the dtypes differ")
+    } else if shape_fits {
+        return Ok(());
+    } else if c.op == &STACK {
+        (TypeErrorKind::Shape, "the shapes differ")
+    } else {
+        (TypeErrorKind::Shape, "only the sizes along the axis may differ")
+    };
+    let message = format!("`{}`: tensor {i} of the list is {t} and tensor 0 is {first}: {what}", c.op.name);
+    Err(infer::at(infer::error(kind, message), i))
+}
+
+/// The part of `x` from `start` on along an axis, of this shape.
+fn part(b: &mut Builder, x: NodeId, axis: usize, start: &Dim, shape: &[Dim]) -> NodeId {
+    let mut steps = vec![SliceStep { start: Dim::constant(0), step: 1 }; shape.len()];
+    steps[axis].start = start.clone();
+    build::slice(b, x, steps, shape)
+}
+
+fn with_axis(shape: &[Dim], axis: usize) -> Vec<Dim> {
+    let mut out = shape.to_vec();
+    out.insert(axis, Dim::constant(1));
+    out
+}

@@ -112,6 +112,22 @@ pub fn moved(
     }
 }
 
+/// The sum over what a broadcast from `shape` to x's shape copied, in that shape.
+pub fn unbroadcast(b: &mut Builder, x: NodeId, shape: &[Dim]) -> NodeId {
+    let axes = copied(shape, &b.ty(x).shape);
+    if axes.is_empty() {
+        return x;
+    }
+    let sum = build::sum(b, x, &axes, build::Keep::No);
+    build::reshape(b, sum, shape)
+}
+
+/// The axes of `to` along which a broadcast copies.
+pub fn copied(from: &[Dim], to: &[Dim]) -> Vec<usize> {
+    let new = to.len() - from.len();
+    (0..to.len()).filter(|i| *i < new || from[i - new] != to[*i]).collect()
+}
+
 /// A reduced tensor spread over the axes that were folded: the inverse of a reduction's change of shape.
 pub fn spread(b: &mut Builder, x: NodeId, axes: &[usize], shape: &[Dim]) -> NodeId {
     // The kept axes may already be the last ones; only if they are not, the folded ones are put back as 1.

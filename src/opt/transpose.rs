@@ -1,13 +1,15 @@
-//! Transposed operands of `@` become its flags `ta` and `tb`: only the indices of reads change, the
-//! products and the order of their sum do not.
+//! Products in the form that is computed fastest: transposed operands become the flags `ta` and `tb`, and a batch
+//! times one matrix one long product. Only the indices of reads change, the products and the order of their sum do
+//! not.
 
 use crate::ir::build::Builder;
 use crate::ir::graph::{Attr, Attrs, NodeId};
-use crate::ops::contract::MATMUL;
+use crate::ops::build;
+use crate::ops::contract::{MATMUL, all_rows};
 use crate::ops::movement::TRANSPOSE;
 use crate::opt::pattern::{Class, Rule, operands};
 
-pub static RULES: [Rule; 2] = [
+pub static RULES: [Rule; 3] = [
     Rule {
         name: "matmul_ta",
         equation: "x.T @ y = matmul(x, y, ta=true)",
@@ -19,6 +21,22 @@ pub static RULES: [Rule; 2] = [
         equation: "x @ y.T = matmul(x, y, tb=true)",
         class: Class::Exact,
         apply: |b, id| absorb(b, id, 1, "tb"),
+    },
+    Rule {
+        name: "matmul_rows",
+        equation: "batch @ y = reshape(reshape(batch) @ y) for one matrix y",
+        class: Class::Exact,
+        apply: |b, id| {
+            let [x, y] = operands(&b.graph, id, &MATMUL)?;
+            let attrs = b.graph.node(id).attrs.clone();
+            if b.ty(x).rank() <= 2 || b.ty(y).rank() != 2 || attrs.flag("ta") {
+                return None;
+            }
+            let shape = b.ty(id).shape.clone();
+            let rows = all_rows(b, x);
+            let product = b.emit(&MATMUL, &[rows, y], attrs);
+            Some(build::reshape(b, product, &shape))
+        },
     },
 ];
 

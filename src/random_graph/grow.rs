@@ -200,7 +200,7 @@ impl Growing {
         match op.name {
             "matmul" => return self.matmul(),
             "take" => return self.take(),
-            "transpose" | "reshape" | "broadcast" | "slice" => return self.movement(op),
+            "transpose" | "reshape" | "broadcast" | "slice" | "pad" => return self.movement(op),
             _ => {}
         }
         let x = self.pick()?;
@@ -287,6 +287,10 @@ impl Growing {
                     if self.shape(x).get(axis).is_none_or(|n| *n == 0) {
                         return None;
                     }
+                    attrs.with(p.name, Attr::Int(axis as i64))
+                }
+                ParamKind::NewAxis(_) => {
+                    let axis = self.below(rank + 1);
                     attrs.with(p.name, Attr::Int(axis as i64))
                 }
                 ParamKind::Flag => {
@@ -392,6 +396,13 @@ impl Growing {
                     to.insert(0, self.size());
                 }
                 build::broadcast_to(&mut self.b, x, &to)
+            }
+            "pad" => {
+                let widths: Vec<i64> = shape.iter().map(|_| self.below(3) as i64).collect();
+                let steps = widths.iter().map(|n| SliceStep { start: Dim::constant(*n), step: 1 }).collect();
+                let longer = |(d, n): (&Dim, &i64)| d.add(&Dim::constant(n + 1));
+                let to: Option<Vec<Dim>> = shape.iter().zip(&widths).map(longer).collect();
+                build::pad(&mut self.b, x, steps, &to?)
             }
             _ => {
                 let mut steps = Vec::new();

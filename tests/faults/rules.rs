@@ -25,6 +25,7 @@ pub fn with_rule(op: &'static OpDef, rule: Rule) -> &'static OpDef {
         Kernel::Contract => Kernel::Contract,
         Kernel::Gather => Kernel::Gather,
         Kernel::Pad => Kernel::Pad,
+        Kernel::Concat => Kernel::Concat,
         Kernel::Expand(f) => Kernel::Expand(f),
     };
     let OpDef { name, symbol, doc, class, arity, params, infer, why, eval, samples, .. } = *op;

@@ -9,8 +9,8 @@ pub use pointwise::{
     apart, binary, bools, casts, choices, clips, comparisons, indices, remainders, specials, stated, unary,
 };
 pub use shaped::{
-    bool_reductions, broadcasts, extents, extremes, iotas, matmuls, one_hots, pads, positions, reductions,
-    reshapes, slices, takes, transposes,
+    bool_reductions, broadcasts, concats, extents, extremes, iotas, matmuls, one_hots, pads, positions,
+    reductions, reshapes, slices, stacks, takes, transposes,
 };
 pub use sliding::{avg_pools, convolutions, folded_windows, max_pools, windows};
 

@@ -5,6 +5,8 @@ use crate::ir::graph::{Attr, Attrs};
 use crate::ir::op::{Sample, SliceStep};
 use crate::ops::samples::{Domain, EDGES, Numbers, SHAPES, float, line, rough, sample};
 use crate::scalar::DType;
+use crate::tensor::Tensor;
+use std::sync::Arc;
 
 pub fn extents() -> Vec<Sample> {
     let types = [DType::F32, DType::F64, DType::I32, DType::I64];
@@ -236,9 +238,68 @@ pub fn slices() -> Vec<Sample> {
 
 pub fn pads() -> Vec<Sample> {
     let mut out = moving(19, &CUTS.map(|(long, steps, short)| (short, cut_attrs(steps, long))));
-    // Zeros are numbers: there is no such op on bools.
-    out.retain(|s| s.dtypes[0] != DType::Bool);
+    let fill = Attr::Tensor(Arc::new(Tensor::scalar(DType::F64, 1.0)));
+    let around =
+        [(&[][..], &[][..], &[][..]), (&[9], &[(1, 1)], &[7]), (&[5, 8], &[(2, 1), (0, 1)], &[3, 5])];
+    out.extend(moving(
+        22,
+        &around.map(|(long, steps, short)| (short, cut_attrs(steps, long).with("fill", fill.clone()))),
+    ));
     out
+}
+
+/// The shapes of some operands, in three dtypes each.
+fn joined(seed: u64, cases: &[(&[&[usize]], i64)]) -> Vec<Sample> {
+    let mut numbers = Numbers(seed);
+    let mut out = Vec::new();
+    for (i, dtype) in [DType::F64, DType::F32, DType::I64].into_iter().enumerate() {
+        for (shapes, axis) in cases {
+            let attrs = Attrs::none().with("axis", Attr::Int(*axis));
+            let dtypes = vec![dtype; shapes.len()];
+            out.push(if i < 2 {
+                sample(shapes.iter().map(|s| numbers.array(s, Domain::Real)).collect(), dtypes, attrs)
+            } else {
+                rough(shapes.iter().map(|s| numbers.whole(s, -9, 9)).collect(), dtypes, attrs)
+            });
+        }
+    }
+    out
+}
+
+pub fn concats() -> Vec<Sample> {
+    joined(
+        23,
+        &[
+            (&[&[7], &[5]], 0),
+            (&[&[1]], 0),
+            (&[&[0], &[3]], 0),
+            (&[&[1], &[1], &[1]], 0),
+            (&[&[2, 3], &[4, 3], &[2, 3]], 0),
+            (&[&[3, 2], &[3, 5]], 1),
+            (&[&[3, 5], &[3, 0], &[3, 1]], 1),
+            (&[&[1, 13], &[1, 1]], 1),
+            (&[&[0, 2], &[0, 3]], 1),
+            (&[&[2, 3, 4], &[2, 1, 4]], 1),
+            (&[&[2, 1, 3, 2], &[2, 1, 3, 3]], 3),
+        ],
+    )
+}
+
+pub fn stacks() -> Vec<Sample> {
+    joined(
+        24,
+        &[
+            (&[&[], &[]], 0),
+            (&[&[7], &[7]], 0),
+            (&[&[7], &[7], &[7]], 1),
+            (&[&[1]], 0),
+            (&[&[0], &[0]], 1),
+            (&[&[2, 3], &[2, 3]], 0),
+            (&[&[2, 3], &[2, 3], &[2, 3]], 1),
+            (&[&[5, 2], &[5, 2]], 2),
+            (&[&[1, 13], &[1, 13]], 1),
+        ],
+    )
 }
 
 pub fn matmuls() -> Vec<Sample> {
@@ -266,6 +327,27 @@ pub fn matmuls() -> Vec<Sample> {
             if ta || tb {
                 attrs = attrs.with("ta", Attr::Bool(ta)).with("tb", Attr::Bool(tb));
             }
+            out.push(sample(vec![x, y], vec![float(i); 2], attrs));
+        }
+    }
+    // With leading axes: of both, of one, stretched, of several kinds.
+    let batches: [(&[usize], &[usize], usize); 9] = [
+        (&[2], &[2], 3),
+        (&[3], &[], 4),
+        (&[], &[2], 5),
+        (&[1], &[3], 2),
+        (&[4], &[1], 17),
+        (&[2, 3], &[3], 3),
+        (&[2, 1], &[2, 3], 2),
+        (&[0], &[0], 3),
+        (&[2], &[], 18),
+    ];
+    for (i, (x, y, k)) in batches.into_iter().enumerate() {
+        for (ta, tb) in [(false, false), (true, false), (false, true)] {
+            let (m, n) = (i % 3 + 1, (i + 1) % 4);
+            let x = numbers.array(&[x, &if ta { [k, m] } else { [m, k] }].concat(), Domain::Real);
+            let y = numbers.array(&[y, &if tb { [n, k] } else { [k, n] }].concat(), Domain::Real);
+            let attrs = Attrs::none().with("ta", Attr::Bool(ta)).with("tb", Attr::Bool(tb));
             out.push(sample(vec![x, y], vec![float(i); 2], attrs));
         }
     }

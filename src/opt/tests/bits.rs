@@ -302,6 +302,12 @@ fn instances() -> Vec<Instance> {
             let y = build::matrix_transpose(b, y);
             build::matmul(b, x, y)
         }),
+        on(FLOATS, "matmul_rows", |b, g| {
+            let (x, y) = matrices(b, g);
+            let shape = [vec![2.into()], b.ty(x).shape.clone()].concat();
+            let x = build::broadcast_to(b, x, &shape);
+            build::matmul(b, x, y)
+        }),
         // Stored transposed and transposed again: the flag goes off.
         on(FLOATS, "matmul_ta", |b, g| {
             let (x, y) = matrices(b, g);
