@@ -2,6 +2,7 @@
 
 use nn::check::program::Overrides;
 use nn::diag::Diagnostic;
+use nn::runtime::engine::{Backend, Settings};
 use nn::runtime::files::InMemory;
 use nn::runtime::output::Collected;
 use nn::runtime::session::{self, Options};
@@ -248,4 +249,88 @@ fn memory_is_refused_with_the_number_and_given_back() {
     let three = "a: f64[n] = npy(\"x.npy\")\nb: f64[n] = npy(\"x.npy\")\nc: f64[n] = npy(\"x.npy\")";
     assert!(run(three, 4_100_000).is_ok());
     assert_eq!(run(three, 3_900_000).expect_err("too large").0, 5);
+}
+
+/// Random rows, a net that is wide for its data, and what is asked of it.
+fn wide(rows: usize, hidden: usize, directives: &str) -> String {
+    format!(
+        "\
+seed 3
+rng r = numpy(5)
+dataset d {{
+  x: f32[n, 4] = r.normal([{rows}, 4])
+  label: i64[n] = r.integers(0, 3, [{rows}])
+}}
+placeholder x: f32[batch, 4]
+placeholder label: i64[batch]
+variable w1: f32[4, {hidden}] = normal(stddev=0.5)
+variable b1: f32[{hidden}] = normal(stddev=0.5)
+variable w2: f32[{hidden}, 3] = normal(stddev=0.5)
+h = relu(x @ w1 + b1)
+logits = h @ w2
+loss nll = cross_entropy(logits, label)
+metric hits = accuracy(logits, label)
+metric spread = sum(max(softmax(logits), axis=1) ** 3) / sum(h[:, 0]) + mean(w2) + sum(x.T @ x)
+metric centred = mean(square(x - mean(x, axis=0)))
+{directives}
+"
+    )
+}
+
+/// A training on all rows computes its values in one go, `on d` in blocks of 4096 rows: the same bits.
+#[test]
+fn values_on_many_rows_have_the_bits_of_all_rows_at_once() {
+    let values = "print \"{nll:.17g} {hits:.17g} {spread:.17g} {centred:.17g}\"";
+    for rows in [4096, 4097, 9000] {
+        let directives = format!(
+            "train nll on d {{\n  optimizer = sgd(lr=0.1)\n  steps = 1\n  at start {values} on d\n  every 1 steps {values}\n}}\nprint sum(logits, axis=0), logits[{}] on d",
+            rows - 1
+        );
+        let text = wide(rows, 8, &directives);
+        let mut seen: Vec<Vec<String>> = Vec::new();
+        for (backend, opt) in [(Backend::Jit, 2), (Backend::Jit, 0), (Backend::Loops, 2)] {
+            let settings = Settings { backend, opt, ..Settings::default() };
+            let options = Options { settings, ..Options::default() };
+            let lines = run_with(&text, &InMemory::default(), options)
+                .unwrap_or_else(|(_, d)| panic!("{text}\n{}", d.message));
+            assert_eq!(lines[0], lines[1], "{rows} rows, {backend:?}, --opt {opt}");
+            seen.push(lines);
+        }
+        assert!(seen.iter().all(|lines| *lines == seen[0]), "{rows} rows");
+    }
+}
+
+/// The hidden layer of all rows would take 41 MB.
+#[test]
+fn values_on_many_rows_take_the_memory_of_a_block() {
+    for opt in [0, 2] {
+        let options = || Options {
+            settings: Settings { opt, ..Settings::default() },
+            max_memory: 16_000_000,
+            ..Options::default()
+        };
+        let run = |directive: &str| run_with(&wide(40_000, 256, directive), &InMemory::default(), options());
+        let lines = run("print \"{nll}\" on d\nprint \"{hits}\" on d")
+            .unwrap_or_else(|(_, d)| panic!("{}", d.message));
+        assert_eq!(lines.len(), 2);
+        let (exit, _) = run("print sum(h - mean(h, axis=0)) on d").expect_err("needs all rows of h");
+        assert_eq!(exit, 5);
+    }
+}
+
+#[test]
+fn faults_in_a_later_block_name_the_row() {
+    let rows: String = (0..10_000).map(|i| if i == 9000 { "7\n" } else { "1\n" }).collect();
+    let files = InMemory::default().with("d.csv", rows);
+    let text = "\
+dataset d {
+  i: i64[n] = csv(\"d.csv\", columns=0)
+}
+placeholder i: i64[batch]
+variable table: f32[3] = [1, 2, 3]
+print sum(take(table, i)) on d
+";
+    let (exit, d) = run_with(text, &files, Options::default()).expect_err("7 is no index");
+    assert_eq!(exit, 3);
+    assert!(d.message.starts_with("index 7 is out of range in row 9000"), "{}", d.message);
 }

@@ -5,7 +5,7 @@
 //! one for any row count are cut the same way.
 
 use crate::ir::dim::Dim;
-use crate::ir::graph::NodeId;
+use crate::ir::graph::{Attrs, NodeId};
 use crate::ir::op::{Kernel, MapBuilder};
 use crate::lower::Fusion;
 use crate::lower::layout::Layout;
@@ -140,22 +140,31 @@ fn cost_of(layout: &Layout<'_>, id: NodeId) -> u32 {
     match node.op.kernel {
         Kernel::Map(write) => {
             let dtypes = node.operands.iter().map(|o| layout.node(*o).ty.dtype).collect();
-            let mut probe = Probe { dtypes, cost: 0 };
-            let operands: Vec<V> = (0..node.operands.len() as u32).map(V).collect();
-            write(&mut probe, &operands, &node.attrs);
-            probe.cost
+            Probe::of(write, dtypes, &node.attrs).cost
         }
         _ => NEVER_AGAIN,
     }
 }
 
-/// Counts the instructions that a map writes.
-struct Probe {
+/// Counts the instructions that a map writes, and notes what they look at beside the operands' elements.
+pub struct Probe {
     dtypes: Vec<DType>,
     cost: u32,
+    /// The axes whose position is read.
+    pub axes: Vec<usize>,
+    /// The sizes that are read.
+    pub sizes: Vec<Dim>,
 }
 
 impl Probe {
+    /// Of a map over operands of these dtypes.
+    pub fn of(write: fn(&mut dyn MapBuilder, &[V], &Attrs) -> V, dtypes: Vec<DType>, attrs: &Attrs) -> Probe {
+        let operands: Vec<V> = (0..dtypes.len() as u32).map(V).collect();
+        let mut probe = Probe { dtypes, cost: 0, axes: Vec::new(), sizes: Vec::new() };
+        write(&mut probe, &operands, attrs);
+        probe
+    }
+
     fn push(&mut self, dtype: DType, cost: u32) -> V {
         self.cost += cost;
         self.dtypes.push(dtype);
@@ -207,15 +216,18 @@ impl MapBuilder for Probe {
         self.push(value.dtype(), 0)
     }
 
-    fn index(&mut self, _: usize) -> V {
+    fn index(&mut self, axis: usize) -> V {
+        self.axes.push(axis);
         self.push(DType::I64, 0)
     }
 
-    fn size(&mut self, _: &Dim, dtype: DType) -> V {
+    fn size(&mut self, dim: &Dim, dtype: DType) -> V {
+        self.sizes.push(dim.clone());
         self.push(dtype, 0)
     }
 
-    fn check_index(&mut self, x: V, _: &Dim) -> V {
+    fn check_index(&mut self, x: V, limit: &Dim) -> V {
+        self.sizes.push(limit.clone());
         self.push(self.dtype(x), NEVER_AGAIN)
     }
 

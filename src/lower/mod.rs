@@ -18,7 +18,7 @@ mod access;
 mod body;
 mod buffers;
 mod collapse;
-mod fuse;
+pub mod fuse;
 mod group;
 mod layout;
 mod schedule;

@@ -21,6 +21,7 @@ pub mod reference;
 pub mod rows;
 pub mod session;
 pub mod store;
+pub mod stream;
 pub mod train;
 
 #[cfg(test)]

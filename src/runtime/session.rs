@@ -11,7 +11,7 @@ use crate::ir::op::{Kernel, LeafKind};
 use crate::loops::memory::{Batches, Region};
 use crate::rng::Stream;
 use crate::runtime::data::{Column, Data};
-use crate::runtime::engine::{Backend, Engine, Layout, Loaded, Recorder, Request, Rows, Settings, Stage};
+use crate::runtime::engine::{Backend, Engine, Layout, Recorder, Request, Rows, Settings, Stage};
 use crate::runtime::error::RunError;
 use crate::runtime::files::Files;
 use crate::runtime::format;
@@ -20,6 +20,7 @@ use crate::runtime::output::Output;
 use crate::runtime::prepare::unify;
 use crate::runtime::read::csv::Table;
 use crate::runtime::store::{Precision, Store};
+use crate::runtime::stream::Evaluator;
 use crate::source::Span;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
@@ -74,7 +75,7 @@ pub struct Session<'a> {
     /// Columns of splits, made when first used: (dataset, split, column).
     picked: BTreeMap<(usize, usize, usize), Column>,
     /// Evaluations loaded so far; good for one generation of the store.
-    evaluations: BTreeMap<Evaluation, Loaded>,
+    evaluations: BTreeMap<Evaluation, Evaluator>,
     generation: u64,
 }
 
@@ -99,6 +100,8 @@ pub(super) struct Fed {
     pub columns: Vec<Rc<Region>>,
     pub row_names: Vec<Arc<str>>,
     pub rows: i64,
+    /// What is given with the directive takes memory as long as this lives.
+    memory: Budget,
 }
 
 impl<'a> Session<'a> {
@@ -188,7 +191,7 @@ impl<'a> Session<'a> {
         let mut out = Vec::new();
         for (placeholder, column) in &data.feeds {
             let name = self.program.placeholders[*placeholder].name.clone();
-            let column = self.column(data.data, *column)?.pick(&rows, &mut self.budget)?;
+            let column = self.column(data.data, *column)?.pick(&rows, &mut self.budget.scope())?;
             out.push((name, column.tensor()));
         }
         Ok(out)
@@ -309,18 +312,16 @@ impl<'a> Session<'a> {
             let loaded = self.load_evaluation(&key, fed)?;
             self.evaluations.insert(key.clone(), loaded);
         }
-        let Some(loaded) = self.evaluations.get_mut(&key) else {
+        let Some(evaluator) = self.evaluations.get_mut(&key) else {
             return Err(RunError::bug("session", "an evaluation that was just loaded is gone"));
         };
         let columns: Vec<&Region> = fed.columns.iter().map(|r| &**r).collect();
         let batches =
             Batches { step: moment.step, steps_per_epoch: moment.steps_per_epoch, ..Batches::once(fed.rows) };
-        let outcome = loaded.run(&mut self.engine, &mut self.store, &columns, &batches, &mut self.budget)?;
-        outcome.error(span).map_or(Ok(()), Err)?;
-        (0..key.0.len()).map(|i| loaded.result(i, &mut self.store, &columns, &batches)).collect()
+        evaluator.values(&mut self.engine, &mut self.store, &columns, &batches, &mut self.budget, span)
     }
 
-    fn load_evaluation(&mut self, key: &Evaluation, fed: &Fed) -> Result<Loaded, RunError> {
+    fn load_evaluation(&mut self, key: &Evaluation, fed: &Fed) -> Result<Evaluator, RunError> {
         let graph = self.program.graph.clone();
         let (nodes, placeholders, rows) = key;
         let results = nodes.iter().map(|id| (id.to_string().into(), *id)).collect();
@@ -334,12 +335,13 @@ impl<'a> Session<'a> {
             columns: placeholders.iter().map(name).collect(),
             layout: Layout::Rows,
         };
-        self.engine.load(request, &self.store, &self.budget)
+        Evaluator::load(&mut self.engine, request, &self.store, &self.budget)
     }
 
     /// The columns that an input feeds, every size tested against the placeholders' types.
     pub(super) fn fed(&mut self, input: &Input, span: Span) -> Result<Fed, RunError> {
-        let mut fed = Fed { placeholders: vec![], columns: vec![], row_names: vec![], rows: 1 };
+        let memory = self.budget.scope();
+        let mut fed = Fed { placeholders: vec![], columns: vec![], row_names: vec![], rows: 1, memory };
         match input {
             Input::None => {}
             Input::On(data) => {
@@ -368,7 +370,7 @@ impl<'a> Session<'a> {
                         fed.rows = *n as i64;
                     }
                     fed.placeholders.push(*placeholder);
-                    fed.columns.push(Column::new(value, &mut self.budget, "with")?.region);
+                    fed.columns.push(Column::new(value, &mut fed.memory, "with")?.region);
                 }
             }
         }
