@@ -115,6 +115,12 @@ pub fn gradient(b: &mut Builder, loss: NodeId, wrt: &[NodeId]) -> Result<Vec<Nod
 /// Contributions add, in the order in which they arrived; the sum is live where any is.
 fn total(b: &mut Builder, parts: &[Reached]) -> Option<Reached> {
     let (first, rest) = parts.split_first()?;
+    if !rest.is_empty() && parts.iter().all(|(_, mask)| mask.is_none()) {
+        let values: Vec<NodeId> = parts.iter().map(|(value, _)| *value).collect();
+        if let Some(value) = build::joined(b, &values) {
+            return Some((value, None));
+        }
+    }
     Some(rest.iter().fold(*first, |old, new| {
         let value = build::add(b, old.0, new.0);
         let mask = match (old.1, new.1) {
@@ -285,6 +291,39 @@ mod tests {
         assert_eq!(got[0], scalar_f64(libm::exp(3.0)));
         assert_eq!(got[1], scalar_f64(9.0));
         assert_eq!(got[2], scalar_f64(6.0));
+    }
+
+    /// Slices that tile an axis: their gradients are joined. If one is missing, or they overlap, they are added.
+    #[test]
+    fn the_gradients_of_slices_that_tile_are_joined() {
+        for (cuts, is_joined) in [
+            (vec![(2, 5), (0, 2)], true),
+            (vec![(0, 2), (3, 5)], false),
+            (vec![(0, 3), (2, 5)], false),
+            (vec![(0, 2), (2, 5), (0, 5)], false),
+        ] {
+            let mut b = Builder::default();
+            let x = build::variable(&mut b, "x", Type::new(DType::F64, vec![2.into(), 5.into()]));
+            let mut loss = build::scalar(&mut b, DType::F64, 0.0);
+            let mut want = array(&[2, 5], &[0.0; 10]);
+            for (i, (from, to)) in cuts.iter().enumerate() {
+                let step = |start: i64| crate::ir::op::SliceStep { start: start.into(), step: 1 };
+                let slice =
+                    build::slice(&mut b, x, vec![step(0), step(*from)], &[2.into(), (to - from).into()]);
+                let factor = build::like(&mut b, slice, (i + 2) as f64);
+                let scaled = build::mul(&mut b, slice, factor);
+                let sum = build::sum(&mut b, scaled, &[0, 1], Keep::No);
+                loss = build::add(&mut b, loss, sum);
+                for column in *from..*to {
+                    want[[0, column as usize]] += (i + 2) as f64;
+                    want[[1, column as usize]] += (i + 2) as f64;
+                }
+            }
+            let g = gradient(&mut b, loss, &[x]).unwrap();
+            assert_eq!(b.graph.node(g[0]).op.name == "concat", is_joined, "{cuts:?}");
+            let xs = array(&[2, 5], &[1.0; 10]);
+            assert_eq!(at(&b, &g, &[(x, xs)])[0], want, "{cuts:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::ir::op::{OpDef, SliceStep};
 use crate::ops::contract::{MATMUL, ONE_HOT, TAKE};
 use crate::ops::elementwise as e;
 use crate::ops::leaf;
-use crate::ops::movement::{BROADCAST, CONCAT, PAD, RESHAPE, SLICE, TRANSPOSE};
+use crate::ops::movement::{BROADCAST, CONCAT, PAD, RESHAPE, SLICE, STACK, TRANSPOSE};
 use crate::ops::reduce as r;
 use crate::scalar::DType;
 use crate::tensor::Tensor;
@@ -150,6 +150,42 @@ pub fn slice(b: &mut Builder, x: NodeId, steps: Vec<SliceStep>, shape: &[Dim]) -
 /// Zeros of `shape` with `x` at the elements that the slice `steps` of it would read.
 pub fn pad(b: &mut Builder, x: NodeId, steps: Vec<SliceStep>, shape: &[Dim]) -> NodeId {
     b.emit(&PAD, &[x], slice_attrs(steps, shape))
+}
+
+/// Tensors of one shape side by side along a new axis.
+pub fn stack(b: &mut Builder, parts: &[NodeId], axis: usize) -> NodeId {
+    b.emit(&STACK, parts, Attrs::none().with("axis", Attr::Int(axis as i64)))
+}
+
+/// Tensors that were put into zeros next to each other, and together fill their shape: what they were before,
+/// joined along the axis. This is their sum, but nothing is added. `None` if they are anything else.
+pub fn joined(b: &mut Builder, parts: &[NodeId]) -> Option<NodeId> {
+    let mut axis = None;
+    let mut placed = Vec::new();
+    for part in parts {
+        let node = b.graph.node(*part);
+        if node.op != &PAD || node.attrs.find("fill").is_some() {
+            return None;
+        }
+        let (steps, inner) = (node.attrs.slice("slice"), node.operands[0]);
+        let mut along = (0..steps.len()).filter(|a| b.ty(inner).shape[*a] != node.ty.shape[*a]);
+        let this = along.next()?;
+        if along.next().is_some() || *axis.get_or_insert(this) != this || steps[this].step != 1 {
+            return None;
+        }
+        placed.push((steps[this].start.as_const()?, inner));
+    }
+    placed.sort_by_key(|(start, _)| *start);
+    let (axis, whole) = (axis?, b.ty(*parts.first()?).shape.clone());
+    let mut end = Dim::constant(0);
+    for (start, inner) in &placed {
+        if end != Dim::constant(*start) {
+            return None;
+        }
+        end = end.add(&b.ty(*inner).shape[axis])?;
+    }
+    let inner: Vec<NodeId> = placed.into_iter().map(|(_, inner)| inner).collect();
+    (end == whole[axis]).then(|| concat(b, &inner, axis))
 }
 
 /// The parts one after the other along an axis; the part itself if there is one only.
