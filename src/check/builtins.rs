@@ -17,6 +17,7 @@ impl Cx<'_> {
     pub fn call_builtin(&mut self, builtin: Builtin, args: &[Arg], span: Span) -> Value {
         match builtin {
             Builtin::Grad => self.grad(args, span),
+            Builtin::Scan => self.scan(args, span),
             Builtin::Random(distribution) => self.random(distribution, args, span),
             Builtin::Read(word) => self.read(word, args, span),
         }

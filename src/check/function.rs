@@ -16,11 +16,21 @@ use std::collections::BTreeMap;
 
 impl Cx<'_> {
     pub fn call_def(&mut self, def: &Def, args: &[Arg], span: Span) -> Value {
+        // The name of a layer is no parameter of its body.
+        if let DefKind::Layer(f) = &def.kind {
+            return self.call_layer(def.home, f, args, span);
+        }
+        let given = self.given(args);
+        self.call_with(def, given, span)
+    }
+
+    /// A call of anything but a layer, whose arguments are values already.
+    pub fn call_with(&mut self, def: &Def, given: Vec<Given>, span: Span) -> Value {
         match &def.kind {
-            DefKind::Fn(f) => self.inline(def.home, f, args, span, None),
+            DefKind::Fn(f) => self.inline(def.home, f, given, span, None),
             DefKind::Schedule(f) => {
                 let dtype = self.numbers().unwrap_or(DType::F32);
-                self.inline(def.home, f, args, span, Some(dtype))
+                self.inline(def.home, f, given, span, Some(dtype))
             }
             DefKind::Initializer { name, params, shape, body } => {
                 let Some((dims, dtype)) = self.fill() else {
@@ -33,7 +43,6 @@ impl Cx<'_> {
                         .note("an initializer is called in `variable w: type = …`, which says the shape"),
                     );
                 };
-                let given = self.given(args);
                 let frame = self.frame(&name.name, def.home, span, None);
                 if !self.enter(Frame { fill: Some((dims.clone(), dtype)), ..frame }, span) {
                     return Value::Poison;
@@ -63,7 +72,10 @@ impl Cx<'_> {
                         .note("an optimizer is named in `train`: `optimizer = …`"),
                 )
             }
-            DefKind::Layer(f) => self.call_layer(def.home, f, args, span),
+            DefKind::Layer(f) => {
+                let text = format!("`{}` is a layer", f.name.name);
+                self.error(&codes::WRONG_PLACE, span, text)
+            }
         }
     }
 
@@ -118,8 +130,14 @@ impl Cx<'_> {
         self.b.emit(op, &[id], Attrs::none().with("dtype", Attr::DType(dtype)))
     }
 
-    fn inline(&mut self, home: Home, f: &FnDef, args: &[Arg], span: Span, numbers: Option<DType>) -> Value {
-        let given = self.given(args);
+    fn inline(
+        &mut self,
+        home: Home,
+        f: &FnDef,
+        given: Vec<Given>,
+        span: Span,
+        numbers: Option<DType>,
+    ) -> Value {
         if given.iter().any(|g| g.value.is_poison()) {
             return Value::Poison;
         }

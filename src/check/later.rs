@@ -15,7 +15,6 @@ pub fn op(name: &str) -> Option<String> {
         "lstm",
         "random",
         "rnn",
-        "scan",
     ];
     OPS.contains(&name).then(|| format!("`{name}` is not there yet"))
 }

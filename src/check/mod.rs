@@ -29,6 +29,7 @@ mod prelude;
 pub mod program;
 mod read;
 mod repeat;
+mod scan;
 mod settings;
 mod start;
 mod statement;

@@ -172,6 +172,7 @@ impl Cx<'_> {
         }
         Some(Value::Builtin(match name {
             "grad" => Builtin::Grad,
+            "scan" => Builtin::Scan,
             "random_uniform" => Builtin::Random(Distribution::Uniform),
             "random_normal" => Builtin::Random(Distribution::Normal),
             "random_truncated_normal" => Builtin::Random(Distribution::TruncatedNormal),

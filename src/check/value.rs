@@ -45,6 +45,7 @@ impl std::fmt::Display for Num {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Builtin {
     Grad,
+    Scan,
     Random(crate::check::program::Distribution),
     /// Files of data, by the word that reads them.
     Read(&'static str),

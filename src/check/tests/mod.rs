@@ -4,6 +4,7 @@ mod errors;
 mod layers;
 mod lints;
 mod programs;
+mod scan;
 
 use crate::check::program::{Overrides, Program};
 use crate::diag::{Diagnostics, Severity};
