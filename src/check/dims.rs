@@ -25,7 +25,7 @@ impl Cx<'_> {
     /// f32 if none is written.
     pub fn dtype(&mut self, ty: &TypeExpr) -> Option<DType> {
         let Some(word) = &ty.dtype else { return Some(DType::F32) };
-        let dtype = DType::parse(&word.name);
+        let dtype = DType::parse(&word.name).or_else(|| self.named_dtype(&word.name));
         if dtype.is_none() {
             let mut d =
                 Diagnostic::error(&codes::TYPE, word.span, format!("there is no dtype `{}`", word.name))
@@ -40,6 +40,19 @@ impl Cx<'_> {
             self.report(d);
         }
         dtype
+    }
+
+    /// `d = x.dtype` makes `d` a word for a dtype.
+    fn named_dtype(&self, name: &str) -> Option<DType> {
+        let local = self.frames.last().and_then(|f| f.locals.iter().rev().find(|l| l.name == name));
+        let global = || match self.frames.last() {
+            Some(frame) if frame.home == Home::Prelude => None,
+            _ => self.global(name).map(|e| &e.value),
+        };
+        match local.map(|l| &l.value).or_else(global)? {
+            Value::DType(d) => Some(*d),
+            _ => None,
+        }
     }
 
     /// The size that a dimension expression stands for. Unknown names are introduced or an error.

@@ -242,7 +242,10 @@ impl Cx<'_> {
                         matches!(value, Value::Training { .. }) || self.as_bool(&value, span, &what).is_some()
                     }
                     "str" => matches!(value, Value::Str(_)),
-                    "shape" => self.as_shape(&value, span).is_some(),
+                    // One size, a list and a shape are the same inside.
+                    "shape" => {
+                        return self.as_shape(&value, span).map_or(Value::Poison, Value::Shape);
+                    }
                     "fn" => matches!(value, Value::Def(_) | Value::Op(_)),
                     other => {
                         let text = format!("there is no kind of parameter `{other}`");

@@ -118,7 +118,7 @@ mod tests {
             hinge cross_entropy binary_cross_entropy cross_entropy_probs kl_divergence l1 l2 accuracy \
             top_k_accuracy sgd momentum adam adamw rmsprop adagrad adadelta constant_rate step_decay \
             exponential_decay cosine linear piecewise warmup zeros ones constant uniform normal \
-            truncated_normal glorot_uniform glorot_normal he_uniform he_normal lecun_normal orthogonal dense \
+            truncated_normal glorot_uniform glorot_normal he_uniform he_normal lecun_normal orthogonal dense conv \
             embedding layer_norm batch_norm";
         for name in promised.split_whitespace() {
             assert_eq!(find(name).map(|entry| entry.name), Some(name));

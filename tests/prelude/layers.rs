@@ -68,6 +68,26 @@ fn layer_norm(p: &[Vec<f64>], epsilon: f64) -> Vec<f64> {
     X.iter().flat_map(row).collect()
 }
 
+/// Images of 2 by 2 with one channel, two kernels of h by w, and a border of zeros: the sum over the window.
+fn convolution(p: &[Vec<f64>], (h, w): (usize, usize), border: usize) -> Vec<f64> {
+    let mut out = vec![];
+    for image in &X {
+        let at = |r: usize, c: usize| {
+            let inside = (border..border + 2).contains(&r) && (border..border + 2).contains(&c);
+            if inside { image[(r - border) * 2 + c - border] } else { 0.0 }
+        };
+        for (r, c) in (0..3 + 2 * border - h).flat_map(|r| (0..3 + 2 * border - w).map(move |c| (r, c))) {
+            for k in 0..2 {
+                let window = (0..h).flat_map(|i| (0..w).map(move |j| (i, j)));
+                out.push(
+                    window.map(|(i, j)| at(r + i, c + j) * p[0][(i * w + j) * 2 + k]).sum::<f64>() + p[1][k],
+                );
+            }
+        }
+    }
+    out
+}
+
 /// Mean and variance of each channel: of column c, or of the columns that have the rest c by `channels`.
 fn channels(count: usize) -> Vec<(f64, f64)> {
     let of =
@@ -116,8 +136,44 @@ pub const CASES: &[Case] = &[
         ..PLAIN
     },
     Case {
+        name: "dense",
+        call: "reshape(dense(reshape(x, [-1, 2, 2]), 3), [-1, 6])",
+        width: 6,
+        variables: &["y.w", "y.b"],
+        forward: |p| {
+            let pairs = X.iter().flat_map(|row| row.chunks(2));
+            let entry = |x: &[f64], j: usize| x[0] * p[0][j] + x[1] * p[0][3 + j] + p[1][j];
+            pairs.flat_map(|x| (0..3).map(move |j| entry(x, j))).collect()
+        },
+        ..PLAIN
+    },
+    Case {
+        name: "conv",
+        call: "reshape(conv(reshape(x, [-1, 2, 2, 1]), 2), [-1, 8])",
+        width: 8,
+        variables: &["y.w", "y.b"],
+        forward: |p| convolution(p, (3, 3), 1),
+        ..PLAIN
+    },
+    Case {
+        name: "conv",
+        call: "reshape(conv(reshape(x, [-1, 2, 2, 1]), 2, size=[1, 2], padding=\"valid\"), [-1, 4])",
+        width: 4,
+        variables: &["y.w", "y.b"],
+        forward: |p| convolution(p, (1, 2), 0),
+        ..PLAIN
+    },
+    Case {
+        name: "conv",
+        call: "reshape(conv(reshape(x, [-1, 2, 2, 1]), 2, size=1, stride=2, bias=false), [-1, 2])",
+        width: 2,
+        variables: &["y.w"],
+        forward: |p| X.iter().flat_map(|row| [row[0] * p[0][0], row[0] * p[0][1]]).collect(),
+        ..PLAIN
+    },
+    Case {
         name: "embedding",
-        call: "embedding(ids, 5, 3)",
+        call: "embedding(ids, 5, 3, dtype=f32)",
         width: 3,
         variables: &["y.w"],
         forward: |p| IDS.iter().flat_map(|i| p[0][3 * i..3 * i + 3].to_vec()).collect(),
@@ -145,7 +201,7 @@ pub const CASES: &[Case] = &[
         width: 4,
         variables: &["y.gamma", "y.beta"],
         forward: |p| batch_norm(p, &channels(4), 1e-3),
-        states: &["y.moving_mean", "y.moving_variance"],
+        states: &["y.mean", "y.var"],
         moved: || moved(0.99, 4),
         evaluated: |p, s| batch_norm(p, &paired(s), 1e-3),
     },
@@ -155,7 +211,7 @@ pub const CASES: &[Case] = &[
         width: 4,
         variables: &["y.gamma", "y.beta"],
         forward: |p| batch_norm(p, &channels(2), 0.25),
-        states: &["y.moving_mean", "y.moving_variance"],
+        states: &["y.mean", "y.var"],
         moved: || moved(0.5, 2),
         evaluated: |p, s| batch_norm(p, &paired(s), 0.25),
     },
@@ -186,39 +242,40 @@ fn descend(case: &Case, p: &mut [Vec<f64>]) {
 
 #[test]
 fn every_layer_is_its_formula_and_learns_by_its_slope() {
-    for case in CASES {
+    for (case, dtype) in CASES.iter().flat_map(|c| [(c, "f32"), (c, "f64")]) {
+        let tolerance = if dtype == "f32" { 1.0 } else { 1e-3 };
         let shown =
-            |names: &[&str]| names.iter().map(|n| format!("print \"{{{n}:.9g}}\"\n")).collect::<String>();
+            |names: &[&str]| names.iter().map(|n| format!("print \"{{{n}:.17g}}\"\n")).collect::<String>();
         let values: Vec<String> =
             target(case.width).chunks(case.width).map(|row| format!("{row:?}")).collect();
         let lines = run(&format!(
-            "dataset d {{\n  x: f32[n, 4] = {X:?}\n  ids: i64[n] = {IDS:?}\n  t: f32[n, {}] = [{}]\n}}
-placeholder x: f32[batch, 4]\nplaceholder ids: i64[batch]\nplaceholder t: f32[batch, {}]
+            "dataset d {{\n  x: {dtype}[n, 4] = {X:?}\n  ids: i64[n] = {IDS:?}\n  t: {dtype}[n, {}] = [{}]\n}}
+placeholder x: {dtype}[batch, 4]\nplaceholder ids: i64[batch]\nplaceholder t: {dtype}[batch, {}]
 y = {}\nloss l = mean(square(y - t))\n{}\
-train l on d {{\n  optimizer = sgd(lr={RATE})\n  steps = {STEPS}\n  every {STEPS} steps print \"{{l:.9g}}\"\n}}\n{}{}{}",
+train l on d {{\n  optimizer = sgd(lr={RATE})\n  steps = {STEPS}\n  every {STEPS} steps print \"{{l:.17g}}\"\n}}\n{}{}{}",
             case.width,
             values.join(", "),
             case.width,
-            case.call,
+            case.call.replace("f32", dtype),
             shown(case.variables),
             shown(case.variables),
             shown(case.states),
-            "print \"{y:.9g}\" on d\n",
+            "print \"{y:.17g}\" on d\n",
         ));
         let n = case.variables.len();
         let mut p = lines[..n].to_vec();
-        close(&format!("the first loss of {}", case.call), &lines[n], &[loss(case, &p)], 2e-6);
+        close(&format!("the first loss of {}", case.call), &lines[n], &[loss(case, &p)], 2e-6 * tolerance);
         for _ in 0..STEPS {
             descend(case, &mut p);
         }
         for (k, name) in case.variables.iter().enumerate() {
-            close(&format!("{name} of {}", case.call), &lines[n + 1 + k], &p[k], 5e-6);
+            close(&format!("{name} of {}", case.call), &lines[n + 1 + k], &p[k], 5e-6 * tolerance);
         }
         let states = (case.moved)();
         for (k, name) in case.states.iter().enumerate() {
-            close(&format!("{name} of {}", case.call), &lines[2 * n + 1 + k], &states[k], 2e-6);
+            close(&format!("{name} of {}", case.call), &lines[2 * n + 1 + k], &states[k], 2e-6 * tolerance);
         }
         let y = if states.is_empty() { (case.forward)(&p) } else { (case.evaluated)(&p, &states) };
-        close(&format!("{} evaluated", case.call), lines.last().expect("y"), &y, 2e-5);
+        close(&format!("{} evaluated", case.call), lines.last().expect("y"), &y, 2e-5 * tolerance);
     }
 }

@@ -109,7 +109,7 @@ y = f(x)\nz = f(x.T @ x)\n"
     );
     says(
         "placeholder x: f32[batch, k]\ny = dense(x, 3)\n",
-        &["NN0116 the size k of a variable is not known", "in `f32[x.shape[-1], n]`, prelude/layers.nn"],
+        &["NN0116 the size k of a variable is not known", "in `number[x.shape[-1], n]`, prelude/layers.nn"],
     );
 }
 
@@ -330,9 +330,10 @@ fn the_layers_of_the_prelude_check() {
 a = dense(x, 3) |> layer_norm(name=\"norm\") |> relu() |> dense(2, bias=false, init=he_normal, name=\"top\")\n\
 b = batch_norm(reshape(x, [-1, 2, 2]))\ne = embedding(i, 10, 6)\ny: f32[batch, 3, 6] = e\n";
     let p = good(text);
-    assert_eq!(
-        names(&p).join(" "),
-        "a.w a.b norm.gamma norm.beta top.w b.gamma b.beta b.moving_mean b.moving_variance e.w"
-    );
+    assert_eq!(names(&p).join(" "), "a.w a.b norm.gamma norm.beta top.w b.gamma b.beta b.mean b.var e.w");
     assert_eq!(p.trained().count(), 8);
+    // They have the dtype of their input.
+    let p = good("placeholder x: f64[batch, 4]\na = batch_norm(x)\ny = dense(a, 2)\n");
+    assert!(p.variables.iter().all(|v| p.graph.ty(v.node).dtype == crate::scalar::DType::F64));
+    says("placeholder x: i64[batch, 4]\ny = dense(x, 2)\n", &["NN0106 a variable of i64 cannot be trained"]);
 }
