@@ -102,6 +102,10 @@ fn exit_codes_and_codes() {
         ("int_division_by_zero.nn", 3, &["NN0403"]),
         ("int_division_by_zero_in_train.nn", 3, &["NN0403"]),
         ("set_unknown.nn", 1, &["NN0125"]),
+        ("layers_of_one_name.nn", 1, &["NN0129"]),
+        ("layer_in_function.nn", 1, &["NN0122"]),
+        ("layer_of_unknown_size.nn", 1, &["NN0116"]),
+        ("repeat_too_long.nn", 5, &["NN0128"]),
     ] {
         let told = file(name);
         assert_eq!(
