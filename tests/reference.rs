@@ -186,6 +186,7 @@ cases! {
     optimizer_clip_norm,
     optimizer_clip_value,
     optimizer_rmsprop_centered,
+    pools,
 }
 
 /// The numbers are another generator's: their standard deviation and largest value are compared.

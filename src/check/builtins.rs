@@ -7,8 +7,9 @@ use crate::check::program::{Distribution, RngKind, Source};
 use crate::check::value::{Builtin, Value};
 use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
-use crate::ir::graph::{Attr, Attrs, NodeId, Type};
+use crate::ir::graph::{Attr, Attrs, Graph, NodeId, Type};
 use crate::ops;
+use crate::rng::native::{self, Purpose};
 use crate::scalar::DType;
 use crate::source::Span;
 use crate::syntax::ast::Arg;
@@ -19,6 +20,7 @@ impl Cx<'_> {
             Builtin::Grad => self.grad(args, span),
             Builtin::Scan => self.scan(args, span),
             Builtin::Random(distribution) => self.random(distribution, args, span),
+            Builtin::Draw => self.graph_random(args, span),
             Builtin::Read(word) => self.read(word, args, span),
         }
     }
@@ -138,6 +140,43 @@ impl Cx<'_> {
         Value::Node(leaf)
     }
 
+    /// `random(shape, name=)`: numbers of the graph, others in every step.
+    fn graph_random(&mut self, args: &[Arg], span: Span) -> Value {
+        let given = self.given(args);
+        let names = ["shape", "name"];
+        let Some(slots) = self.assign("random", &names, &given, span) else { return Value::Poison };
+        if given.iter().any(|g| g.value.is_poison()) {
+            return Value::Poison;
+        }
+        if self.place != Place::Program || self.numbers().is_some() {
+            let text = "`random` is a value of the graph, and this is computed outside of it";
+            return self.report(
+                Diagnostic::error(&codes::WRONG_PLACE, span, text)
+                    .note("data is drawn from an `rng`, a start value by an initializer"),
+            );
+        }
+        let Some(shape) = slots[0].map(|i| &given[i]) else {
+            self.missing("random", "shape", &names, span);
+            return Value::Poison;
+        };
+        let Some(shape) = self.as_shape(&shape.value, shape.span) else { return Value::Poison };
+        let stream = match slots[1].map(|i| &given[i]) {
+            None => self.draw_name(None),
+            Some(g) => match &g.value {
+                Value::Str(name) => self.draw_name(Some(name)),
+                other => {
+                    let text = format!("`name` must be a string, not {}", other.describe());
+                    return self.error(&codes::KIND, g.span, text);
+                }
+            },
+        };
+        let Value::Node(step) = self.counter("step", span) else { return Value::Poison };
+        let attrs = Attrs::none().with("shape", Attr::Dims(shape.clone()));
+        let broadcast = ops::find("broadcast").expect("broadcast is in the op table");
+        let Value::Node(_) = self.apply(broadcast, &[step], attrs, span, &[]) else { return Value::Poison };
+        Value::Node(ops::build::random(&mut self.b, step, &shape, &stream))
+    }
+
     /// Both values of an `if training`, chosen when a directive's function is made; see op `by_mode`.
     pub fn by_mode(&mut self, train: Placed, eval: Placed, span: Span) -> Value {
         if train.0.is_poison() || eval.0.is_poison() {
@@ -163,6 +202,15 @@ impl Cx<'_> {
         let Some(op) = ops::find("by_mode") else { return Value::Poison };
         let Some(nodes) = self.fit(op, &[a, b], span, &[train.1, eval.1]) else { return Value::Poison };
         self.apply(op, &nodes, Attrs::none().with("training", Attr::Bool(false)), span, &[])
+    }
+}
+
+/// Gives every draw of the graph its key, now that the root seed is known.
+pub fn key_draws(graph: &mut Graph, seed: u64) {
+    for node in graph.nodes.iter_mut().filter(|n| n.op.name == "random") {
+        let stream = node.attrs.str("stream").cloned().unwrap_or_default();
+        let key = native::key(seed, Purpose::Graph, &stream) as i64;
+        node.attrs = std::mem::take(&mut node.attrs).with("key", Attr::Int(key));
     }
 }
 

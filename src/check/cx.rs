@@ -1,8 +1,9 @@
 //! The state of one check: the graph under construction, the scopes, and what was found wrong.
 
+use crate::check::builtins::key_draws;
 use crate::check::entity::{Def, Entity, Home};
 use crate::check::lints::{self, Call};
-use crate::check::program::{Computed, Program, Source};
+use crate::check::program::{Computed, Directive, Program, Source};
 use crate::check::value::Value;
 use crate::diag::codes::check as codes;
 use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
@@ -143,6 +144,8 @@ pub struct Cx<'a> {
     pub averages: BTreeMap<usize, NodeId>,
     /// What the file calls of the prelude, in the program's graph.
     pub calls: Vec<Call>,
+    /// How many draws of `random` each binding has.
+    pub draws: BTreeMap<String, usize>,
     pub program: Program,
 }
 
@@ -178,6 +181,7 @@ impl<'a> Cx<'a> {
             counters: BTreeMap::new(),
             averages: BTreeMap::new(),
             calls: Vec::new(),
+            draws: BTreeMap::new(),
             program: Program::default(),
         }
     }
@@ -322,6 +326,12 @@ impl<'a> Cx<'a> {
         let stem = file.name.rsplit(['/', '\\']).next().unwrap_or("");
         program.name = stem.strip_suffix(".nn").unwrap_or(stem).to_string();
         program.graph = self.b.graph;
+        key_draws(&mut program.graph, program.seed);
+        for directive in &mut program.directives {
+            if let Directive::Train(train) = directive {
+                key_draws(&mut train.step.graph, program.seed);
+            }
+        }
         let prelude = self.prelude_files.into_values().collect();
         let view = lints::View { program: &program, sources: self.sources, calls: &self.calls, prelude };
         lints::add(&view, &mut self.diags);

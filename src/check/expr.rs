@@ -126,7 +126,7 @@ impl Cx<'_> {
     }
 
     /// The `step` or `epoch` leaf; in a schedule, a number of its dtype.
-    fn counter(&mut self, which: &'static str, span: Span) -> Value {
+    pub fn counter(&mut self, which: &'static str, span: Span) -> Value {
         if self.place != Place::Program {
             let text = format!("`{which}` has no value here: nothing runs yet");
             return self.error(&codes::WRONG_PLACE, span, text);

@@ -4,18 +4,29 @@ use crate::check::cx::Cx;
 use crate::check::program::{DataRef, DataUse};
 use crate::diag::Diagnostic;
 use crate::diag::codes::directive as codes;
-use crate::ir::dim::ShapeText;
+use crate::ir::dim::{Dim, ShapeText};
 use crate::ir::graph::NodeId;
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, Feed};
 use std::sync::Arc;
 
 impl Cx<'_> {
-    /// Indices of the placeholders that some nodes depend on.
+    /// Indices of the placeholders that some nodes depend on: on a value, or on the number of rows alone.
     pub fn placeholders_of(&self, nodes: &[NodeId]) -> Vec<usize> {
         let seen = self.b.graph.reachable(nodes.iter().copied());
-        let all = self.program.placeholders.iter().enumerate();
-        all.filter(|(_, p)| seen.get(p.node.index()) == Some(&true)).map(|(i, _)| i).collect()
+        let all = 0..self.program.placeholders.len();
+        let node = |p: &usize| self.program.placeholders[*p].node;
+        let mut needed: Vec<usize> =
+            all.clone().filter(|p| seen.get(node(p).index()) == Some(&true)).collect();
+        let live = self.b.graph.nodes.iter().zip(&seen).filter(|(_, seen)| **seen).map(|(node, _)| node);
+        for size in live.flat_map(|n| n.ty.shape.iter().chain(n.attrs.dims("dim"))).flat_map(Dim::symbols) {
+            let binds = |p: &usize| self.b.ty(node(p)).shape.first().and_then(Dim::as_symbol) == Some(&size);
+            if !needed.iter().any(binds) {
+                needed.extend(all.clone().find(binds));
+            }
+        }
+        needed.sort_unstable();
+        needed
     }
 
     /// `parts`, `digits.fit`

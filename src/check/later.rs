@@ -6,7 +6,7 @@ use crate::source::Span;
 
 /// Ops of the language that come later.
 pub fn op(name: &str) -> Option<String> {
-    const OPS: &[&str] = &["attention", "cumsum", "dropout", "gru", "lstm", "random", "rnn"];
+    const OPS: &[&str] = &["attention", "cumsum", "dropout", "gru", "lstm", "rnn"];
     OPS.contains(&name).then(|| format!("`{name}` is not there yet"))
 }
 

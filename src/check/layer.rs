@@ -131,6 +131,28 @@ impl Cx<'_> {
         false
     }
 
+    /// What the numbers that `random` draws here are keyed by: a name given to them, else the binding, numbered from
+    /// its second draw on; inside the layers that lead here. It depends on nothing else in the file, so another
+    /// layer changes no numbers of this one.
+    pub fn draw_name(&mut self, given: Option<&str>) -> String {
+        let scopes = self.frames.iter().rev().map(|f| &f.scope);
+        let scope = scopes.clone().find(|s| s.owner.is_some()).unwrap_or(self.file_scope());
+        let owner = scope.owner.as_deref().unwrap_or_default();
+        let own = match (given, &scope.binding) {
+            (Some(name), _) => name,
+            (None, Some(Binding::To(name))) => name.as_str(),
+            (None, _) => return self.numbered(format!("{owner}{}", scope.index)),
+        };
+        let full = joined(owner, own, &scope.index);
+        if given.is_some() { full } else { self.numbered(full) }
+    }
+
+    fn numbered(&mut self, name: String) -> String {
+        let count = self.draws.entry(name.clone()).or_default();
+        *count += 1;
+        if *count == 1 { name } else { format!("{name} {count}") }
+    }
+
     /// The full name of a variable that is declared here.
     pub fn variable_name(&mut self, name: &Ident) -> Option<String> {
         let scope = self.scope();

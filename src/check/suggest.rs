@@ -173,6 +173,7 @@ impl Cx<'_> {
         Some(Value::Builtin(match name {
             "grad" => Builtin::Grad,
             "scan" => Builtin::Scan,
+            "random" => Builtin::Draw,
             "random_uniform" => Builtin::Random(Distribution::Uniform),
             "random_normal" => Builtin::Random(Distribution::Normal),
             "random_truncated_normal" => Builtin::Random(Distribution::TruncatedNormal),
@@ -222,7 +223,7 @@ impl Cx<'_> {
         names.extend(self.globals.keys().map(String::as_str));
         names.extend(prelude::all().iter().map(|e| e.name));
         names.extend(ops::all().filter(|o| self.function_name(o.name).is_some()).map(|o| o.name));
-        names.extend(["grad", "csv", "step", "epoch", "training"]);
+        names.extend(["grad", "random", "csv", "step", "epoch", "training"]);
         if let Some(near) = closest(name, names) {
             d = d.fix(format!("did you mean `{near}`?"));
         }

@@ -47,6 +47,8 @@ pub enum Builtin {
     Grad,
     Scan,
     Random(crate::check::program::Distribution),
+    /// `random(shape)`, drawn in every step.
+    Draw,
     /// Files of data, by the word that reads them.
     Read(&'static str),
 }

@@ -293,6 +293,7 @@ impl<'a> Emit<'a> {
                 self.choose(body.dtype(*then), width, at(condition), at(then), at(otherwise))
             }
             Inst::Cast(x) => self.convert(body.dtype(*x), body.dtypes[i], width, at(x)),
+            Inst::Random { key, draw, position } => self.random(*key, width, at(draw), at(position)),
             // The rest was dealt with by the callers.
             Inst::Load(_) | Inst::LoadIf { .. } | Inst::Gather { .. } | Inst::Index(_) | Inst::Size(..) => {
                 at(&V(0))

@@ -76,6 +76,19 @@ impl Emit<'_> {
         }
     }
 
+    /// Random bits, one call a lane.
+    pub fn random(&mut self, key: u64, width: Width, draw: Val, position: Val) -> Val {
+        let key = self.iconst(key as i64);
+        if width == Width::One {
+            return Val::single(self.call(Symbol::RandomBits, &[key, draw.only(), position.only()]));
+        }
+        let (draws, positions) = (self.lanes_of(DType::I64, draw), self.lanes_of(DType::I64, position));
+        let lanes: [Val; 4] = std::array::from_fn(|i| {
+            Val::single(self.call(Symbol::RandomBits, &[key, draws[i].only(), positions[i].only()]))
+        });
+        self.gather_lanes(DType::I64, &lanes)
+    }
+
     fn int_extreme(&mut self, better: IntCC, width: Width, x: Value, y: Value) -> Value {
         let keep = self.b.ins().icmp(better, x, y);
         match width {

@@ -21,9 +21,10 @@ pub(super) enum Symbol {
     Pow,
     Fmod,
     IntPow,
+    RandomBits,
 }
 
-const ALL: [Symbol; 11] = [
+const ALL: [Symbol; 12] = [
     Symbol::Exp,
     Symbol::Expm1,
     Symbol::Log,
@@ -35,6 +36,7 @@ const ALL: [Symbol; 11] = [
     Symbol::Pow,
     Symbol::Fmod,
     Symbol::IntPow,
+    Symbol::RandomBits,
 ];
 
 /// How many there are.
@@ -86,6 +88,7 @@ impl Symbol {
             Symbol::Pow => "nn_pow",
             Symbol::Fmod => "nn_fmod",
             Symbol::IntPow => "nn_int_pow",
+            Symbol::RandomBits => "nn_random_bits",
         }
     }
 
@@ -104,12 +107,14 @@ impl Symbol {
             Symbol::Pow => two(Call2::Pow),
             Symbol::Fmod => two(Call2::Fmod),
             Symbol::IntPow => ints::pow as extern "C" fn(i64, i64) -> i64 as *const u8,
+            Symbol::RandomBits => calls::random_bits as extern "C" fn(i64, i64, i64) -> i64 as *const u8,
         }
     }
 
     fn operands(self) -> (Type, usize) {
         match self {
             Symbol::IntPow => (types::I64, 2),
+            Symbol::RandomBits => (types::I64, 3),
             Symbol::Pow | Symbol::Fmod => (types::F64, 2),
             _ => (types::F64, 1),
         }

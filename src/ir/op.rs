@@ -277,6 +277,9 @@ pub trait MapBuilder {
     fn index(&mut self, axis: usize) -> V;
     /// A dimension's size, rounded once to the dtype.
     fn size(&mut self, dim: &Dim, dtype: DType) -> V;
+    /// Random bits (i64, in `0..2^24`) of an element (by its i64 position) of a draw (i64) of the native stream
+    /// with this key.
+    fn random(&mut self, key: u64, draw: V, position: V) -> V;
     /// `x` itself; stops the run if it is not in `0..limit`.
     fn check_index(&mut self, x: V, limit: &Dim) -> V;
     fn dtype(&self, x: V) -> DType;

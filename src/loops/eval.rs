@@ -9,7 +9,7 @@ use crate::loops::types::{
     STRIPES, SUM_BLOCK, Stop, Work,
 };
 use crate::scalar::numbers::{F32, F64};
-use crate::scalar::{Bin, Cmp, DType, Literal, Un, V, ints, math};
+use crate::scalar::{Bin, Cmp, DType, Literal, Un, V, calls, ints, math};
 
 /// Runs `frame.steps` steps.
 ///
@@ -228,7 +228,7 @@ impl Machine<'_> {
                     }
                 }
                 Inst::Index(d) => Literal::I64(index[*d as usize]),
-                Inst::Size(extent, dtype) => int_to(*dtype, extent.at(self.rows)),
+                Inst::Size(extent, dtype) => Literal::of_int(*dtype, extent.at(self.rows)),
                 Inst::Un(op, x) => un(*op, at(x)),
                 Inst::Bin(op, x, y) => {
                     let divisor = at(y);
@@ -245,6 +245,9 @@ impl Machine<'_> {
                     _ => at(otherwise),
                 },
                 Inst::Cast(x) => cast(*dtype, at(x)),
+                Inst::Random { key, draw, position } => {
+                    Literal::I64(calls::random_bits(*key as i64, int(at(draw)), int(at(position))))
+                }
                 Inst::CheckIndex { value, limit } => {
                     let (i, limit) = (int(at(value)), limit.at(self.rows));
                     if i < 0 || i >= limit {
@@ -289,16 +292,6 @@ fn int(x: Literal) -> i64 {
         Literal::I64(n) => n,
         Literal::Bool(b) => i64::from(b),
         Literal::F32(_) | Literal::F64(_) => unreachable!("an index is an integer"),
-    }
-}
-
-fn int_to(dtype: DType, n: i64) -> Literal {
-    match dtype {
-        DType::F32 => Literal::F32((n as f32).to_bits()),
-        DType::F64 => Literal::F64((n as f64).to_bits()),
-        DType::I32 => Literal::I32(n as i32),
-        DType::I64 => Literal::I64(n),
-        DType::Bool => Literal::Bool(n != 0),
     }
 }
 
@@ -359,7 +352,7 @@ pub fn cast(dtype: DType, x: Literal) -> Literal {
     match x {
         Literal::F32(b) => cast_float(dtype, f64::from(f32::from_bits(b))),
         Literal::F64(b) => cast_float(dtype, f64::from_bits(b)),
-        _ => int_to(dtype, int(x)),
+        _ => Literal::of_int(dtype, int(x)),
     }
 }
 

@@ -182,6 +182,9 @@ fn write_body(body: &Body, index: &[String], names: &[String], out: &mut String)
                 format!("select v{}, v{}, v{}", condition.0, then.0, otherwise.0)
             }
             Inst::Cast(x) => format!("cast v{}", x.0),
+            Inst::Random { key, draw, position } => {
+                format!("random {key:016x}, v{}, v{}", draw.0, position.0)
+            }
             Inst::CheckIndex { value, limit } => format!("check v{} < {limit}", value.0),
         };
         let _ = writeln!(out, "    v{i}: {dtype} = {value}");

@@ -296,6 +296,13 @@ pub enum Inst {
     },
     /// To the value's dtype in [`Body::dtypes`].
     Cast(V),
+    /// Random bits (i64, in `0..2^24`): element `position` of draw `draw`, both i64, of the native stream with this
+    /// key. A pure function, so the order of elements does not matter.
+    Random {
+        key: u64,
+        draw: V,
+        position: V,
+    },
     /// The value itself; faults unless it is in `0..limit`.
     CheckIndex {
         value: V,
@@ -367,6 +374,7 @@ impl Body {
             Inst::Un(_, x) | Inst::Cast(x) => vec![*x],
             Inst::Bin(_, x, y) | Inst::Cmp(_, x, y) => vec![*x, *y],
             Inst::Select { condition, then, otherwise } => vec![*condition, *then, *otherwise],
+            Inst::Random { draw, position, .. } => vec![*draw, *position],
             Inst::CheckIndex { value, .. } => vec![*value],
         }
     }

@@ -69,6 +69,9 @@ fn refuses(program: &Program, body: &Body, inst: &Inst, dtype: DType, axes: usiz
             say(ok, &format!("a select by {} of {} and {}", of(condition), of(then), of(otherwise)))
         }
         Inst::Cast(_) => None,
+        Inst::Random { draw, position, .. } => {
+            say(same(draw) && same(position) && dtype == DType::I64, "random bits")
+        }
         Inst::CheckIndex { value, .. } => {
             say(same(value) && dtype.is_int(), &format!("a check of {}", of(value)))
         }

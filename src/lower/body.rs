@@ -170,16 +170,7 @@ impl<'a, 'b> Writer<'a, 'b> {
     /// A size as a value; a number where it is known.
     fn size(&mut self, size: Extent, dtype: DType) -> V {
         match size.as_const() {
-            Some(n) => {
-                let literal = match dtype {
-                    DType::F32 => Literal::F32((n as f32).to_bits()),
-                    DType::F64 => Literal::F64((n as f64).to_bits()),
-                    DType::I32 => Literal::I32(n as i32),
-                    DType::I64 => Literal::I64(n),
-                    DType::Bool => Literal::Bool(n != 0),
-                };
-                self.code.push(Inst::Literal(literal), dtype)
-            }
+            Some(n) => self.code.push(Inst::Literal(Literal::of_int(dtype, n)), dtype),
             None => self.code.push(Inst::Size(size, dtype), dtype),
         }
     }
@@ -268,6 +259,10 @@ impl MapBuilder for At<'_, '_, '_> {
     fn size(&mut self, dim: &Dim, dtype: DType) -> V {
         let extent = self.extent(dim);
         self.writer.size(extent, dtype)
+    }
+
+    fn random(&mut self, key: u64, draw: V, position: V) -> V {
+        self.writer.code.push(Inst::Random { key, draw, position }, DType::I64)
     }
 
     fn check_index(&mut self, x: V, limit: &Dim) -> V {

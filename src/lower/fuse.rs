@@ -226,6 +226,10 @@ impl MapBuilder for Probe {
         self.push(dtype, 0)
     }
 
+    fn random(&mut self, _: u64, _: V, _: V) -> V {
+        self.push(DType::I64, NEVER_AGAIN)
+    }
+
     fn check_index(&mut self, x: V, limit: &Dim) -> V {
         self.sizes.push(limit.clone());
         self.push(self.dtype(x), NEVER_AGAIN)

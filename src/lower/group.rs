@@ -200,6 +200,9 @@ fn renumbered(inst: &Inst, moved: &[V]) -> Inst {
             Inst::Select { condition: at(condition), then: at(then), otherwise: at(otherwise) }
         }
         Inst::Cast(x) => Inst::Cast(at(x)),
+        Inst::Random { key, draw, position } => {
+            Inst::Random { key: *key, draw: at(draw), position: at(position) }
+        }
         Inst::CheckIndex { value, limit } => Inst::CheckIndex { value: at(value), limit: limit.clone() },
     }
 }

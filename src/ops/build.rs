@@ -292,6 +292,14 @@ pub fn epoch(b: &mut Builder) -> NodeId {
     b.emit(&leaf::EPOCH, &[], Attrs::none())
 }
 
+/// f32 uniform in [0, 1), another draw in every step. The numbers are those of the native stream of this name once
+/// attribute `key` says which root seed it has.
+pub fn random(b: &mut Builder, step: NodeId, shape: &[Dim], stream: &str) -> NodeId {
+    let step = broadcast_to(b, step, shape);
+    let attrs = Attrs::none().with("shape", Attr::Dims(shape.to_vec()));
+    b.emit(&leaf::RANDOM, &[step], attrs.with("stream", Attr::Str(stream.into())))
+}
+
 fn named_leaf(b: &mut Builder, op: &'static OpDef, name: &str, ty: Type) -> NodeId {
     let name: Arc<str> = name.into();
     let attrs = Attrs::none().with("name", Attr::Str(name.clone()));

@@ -1,15 +1,18 @@
 //! Values without operands: bound by the runtime, constant, or a function of sizes.
 
-use crate::ir::graph::{Attr, Type};
+use crate::ir::dim::ShapeText;
+use crate::ir::graph::{Attr, Attrs, Type};
 use crate::ir::op::{
     Class, EvalCx, Fault, InferCx, Kernel, LeafKind, OpDef, Param, ParamKind, TypeErrorKind, Vjp,
 };
 use crate::ops::infer::{self, Inferred};
 use crate::ops::samples;
-use crate::scalar::DType;
+use crate::rng::native::Native;
+use crate::scalar::{Bin, DType, Literal};
 use ndarray::{ArrayD, IxDyn};
 
-pub static TABLE: &[&OpDef] = &[&PLACEHOLDER, &VARIABLE, &STATE, &CONSTANT, &STEP, &EPOCH, &EXTENT, &IOTA];
+pub static TABLE: &[&OpDef] =
+    &[&PLACEHOLDER, &VARIABLE, &STATE, &CONSTANT, &STEP, &EPOCH, &EXTENT, &IOTA, &RANDOM];
 
 const LEAF: OpDef = OpDef {
     name: "",
@@ -133,3 +136,59 @@ pub static IOTA: OpDef = OpDef {
     samples: samples::iotas,
     ..LEAF
 };
+
+/// How a uniform value is made of 24 random bits.
+const UNIT: f64 = 1.0 / 16_777_216.0;
+
+/// Attribute `key` is the key of the native stream, its bits as an i64, derived from the root seed and `stream`.
+pub static RANDOM: OpDef = OpDef {
+    name: "random",
+    doc: "Uniform in [0, 1): a draw of the native stream for each step (the operand), a value for each position.",
+    class: Class::Internal,
+    arity: 1,
+    params: &[
+        Param { name: "shape", kind: ParamKind::Hidden },
+        Param { name: "stream", kind: ParamKind::Hidden },
+        Param { name: "key", kind: ParamKind::Hidden },
+    ],
+    infer: |c| {
+        let shape = c.attrs.dims("shape");
+        infer::countable(c, shape)?;
+        if c.operands[0] != &Type::new(DType::I64, shape.to_vec()) {
+            let message = format!("`{}` of shape {} at {}", c.op.name, ShapeText(shape), c.operands[0]);
+            return Err(infer::error(TypeErrorKind::Shape, message));
+        }
+        Ok(Type::new(DType::F32, shape.to_vec()))
+    },
+    vjp: Vjp::Never("random numbers depend on nothing"),
+    eval: |c| {
+        // The host's way, from the first element to the last.
+        let draw = c.operands[0].first().map_or(0, |step| *step as u64);
+        let values = Native::of_key(key(c.attrs)).at_draw(draw).uniform(c.operands[0].len());
+        let values = values.into_iter().map(f64::from).collect();
+        Ok(ArrayD::from_shape_vec(IxDyn(c.shape), values).expect("as many values as the operand has"))
+    },
+    kernel: Kernel::Map(|b, x, attrs| {
+        let shape = attrs.dims("shape");
+        // Row-major.
+        let mut position = match shape {
+            [] => b.literal(Literal::I64(0)),
+            _ => b.index(0),
+        };
+        for (axis, size) in shape.iter().enumerate().skip(1) {
+            let (size, index) = (b.size(size, DType::I64), b.index(axis));
+            position = b.bin(Bin::Mul, position, size);
+            position = b.bin(Bin::Add, position, index);
+        }
+        let bits = b.random(key(attrs), x[0], position);
+        let bits = b.cast(DType::F32, bits);
+        let unit = b.literal(Literal::of(DType::F32, UNIT));
+        b.bin(Bin::Mul, bits, unit)
+    }),
+    samples: samples::randoms,
+    ..LEAF
+};
+
+fn key(attrs: &Attrs) -> u64 {
+    attrs.int("key").unwrap_or(0) as u64
+}

@@ -179,6 +179,10 @@ impl MapBuilder for Now {
         }
     }
 
+    fn random(&mut self, _key: u64, _draw: V, _position: V) -> V {
+        self.unknown(DType::I64)
+    }
+
     fn check_index(&mut self, x: V, limit: &Dim) -> V {
         let index = match self.at(x) {
             Literal::I32(n) => i64::from(n),

@@ -3,9 +3,9 @@
 //! # Definition
 //! - The hash of a name is 64-bit FNV-1a over its UTF-8 bytes. The key is `mix(mix(seed) ^ hash(purpose) ^
 //!   rotate(hash(name), 32))`, where `mix` is the finaliser of splitmix64 and `purpose` keeps streams of
-//!   different use apart (`variable`, `stream`, `shuffle`, `split`).
+//!   different use apart (`variable`, `stream`, `shuffle`, `split`, `graph`).
 //! - The counter's low half is the block number, its high half the draw (how many draws of this stream came
-//!   before, or the epoch). Word `i` of block `b` is element `4b + i`.
+//!   before, or the epoch or step). Word `i` of block `b` is element `4b + i`.
 //! - Uniform: the top 24 bits times 2^-24, so a multiple of 2^-24 in [0, 1).
 //! - Normal: Box-Muller on the words (r0, r1) and (r2, r3): u = (r + 1)·2^-32 of the first word, angle
 //!   2π·r·2^-32 of the second, `sqrt(-2 ln u)` times cosine, then sine; in f64 with `libm`'s portable
@@ -33,6 +33,8 @@ pub enum Purpose {
     Shuffle,
     /// `split s = random(…)`
     Split,
+    /// `random(shape)` in the graph; its draws are the steps.
+    Graph,
 }
 
 impl Purpose {
@@ -42,6 +44,7 @@ impl Purpose {
             Purpose::Stream => "stream",
             Purpose::Shuffle => "shuffle",
             Purpose::Split => "split",
+            Purpose::Graph => "graph",
         }
     }
 }
@@ -54,7 +57,11 @@ pub struct Native {
 
 impl Native {
     pub fn new(seed: u64, purpose: Purpose, name: &str) -> Native {
-        Native { key: philox::words(key(seed, purpose, name)), draw: 0 }
+        Native::of_key(key(seed, purpose, name))
+    }
+
+    pub fn of_key(key: u64) -> Native {
+        Native { key: philox::words(key), draw: 0 }
     }
 
     /// The same stream, its next draw being number `draw`.
@@ -66,6 +73,11 @@ impl Native {
     fn block(&self, number: u64) -> philox::Block {
         let ([c0, c1], [c2, c3]) = (philox::words(number), philox::words(self.draw));
         philox::block(self.key, [c0, c1, c2, c3])
+    }
+
+    /// What a uniform value is made of: the top 24 bits of the word of one element.
+    pub fn uniform_bits(&self, element: u64) -> u32 {
+        self.block(element / 4)[(element % 4) as usize] >> 8
     }
 
     fn words(&self, n: usize) -> impl Iterator<Item = u32> + '_ {

@@ -141,12 +141,14 @@ impl Session<'_> {
         events
     }
 
-    /// Whether a node depends on a placeholder, and so has a value only in a step.
+    /// Whether a node depends on a placeholder, or on its rows, and so has a value only in a step.
     fn is_fed(&self, id: NodeId) -> bool {
         let graph = &self.program.graph;
         let live = graph.reachable([id]);
-        graph.ids().any(|id| {
-            live[id.index()] && matches!(graph.node(id).op.kernel, Kernel::Leaf(LeafKind::Placeholder))
+        graph.ids().filter(|id| live[id.index()]).map(|id| graph.node(id)).any(|node| {
+            let sizes = node.ty.shape.iter().chain(node.attrs.dims("dim"));
+            matches!(node.op.kernel, Kernel::Leaf(LeafKind::Placeholder))
+                || sizes.into_iter().any(|d| d.as_const().is_none())
         })
     }
 

@@ -1,7 +1,8 @@
-//! Functions called out of line, the same code for every path: `libm` in f64, rounded once for f32.
+//! Functions called out of line, the same code for every path: `libm` in f64, rounded once for f32; random bits.
 //!
 //! `extern "C"` so that machine code can call them by address; they never unwind.
 
+use crate::rng::native::Native;
 use crate::scalar::lanes::{Call, Call2};
 
 pub extern "C" fn exp(x: f64) -> f64 {
@@ -42,6 +43,12 @@ pub extern "C" fn pow(x: f64, y: f64) -> f64 {
 
 pub extern "C" fn fmod(x: f64, y: f64) -> f64 {
     libm::fmod(x, y)
+}
+
+/// The 24 bits of element `position` of draw `draw` of a native stream.
+pub extern "C" fn random_bits(key: i64, draw: i64, position: i64) -> i64 {
+    let stream = Native::of_key(key as u64).at_draw(draw as u64);
+    i64::from(stream.uniform_bits(position as u64))
 }
 
 /// The f64 function; f32 callers widen, call and round once.

@@ -184,6 +184,17 @@ impl Literal {
         }
     }
 
+    /// Rounds once to a float dtype; wraps into i32.
+    pub fn of_int(dtype: DType, n: i64) -> Literal {
+        match dtype {
+            DType::F32 => Literal::F32((n as f32).to_bits()),
+            DType::F64 => Literal::F64((n as f64).to_bits()),
+            DType::I32 => Literal::I32(n as i32),
+            DType::I64 => Literal::I64(n),
+            DType::Bool => Literal::Bool(n != 0),
+        }
+    }
+
     pub fn as_f64(self) -> f64 {
         match self {
             Literal::F32(b) => f64::from(f32::from_bits(b)),

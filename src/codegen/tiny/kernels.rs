@@ -251,7 +251,9 @@ fn evaluate(
             }
             // `estimate` refuses bodies with these.
             Inst::Gather { index: x, .. } | Inst::CheckIndex { value: x, .. } => at(e, x),
-            Inst::Index(_) | Inst::LoadIf { .. } => e.literal(Literal::F32(0), Width::Four),
+            Inst::Index(_) | Inst::LoadIf { .. } | Inst::Random { .. } => {
+                e.literal(Literal::F32(0), Width::Four)
+            }
         };
         values.push(Operand::Made(v.only()));
     }

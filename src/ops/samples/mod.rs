@@ -10,7 +10,7 @@ pub use pointwise::{
 };
 pub use shaped::{
     bool_reductions, broadcasts, concats, extents, extremes, iotas, matmuls, one_hots, pads, positions,
-    reductions, reshapes, slices, stacks, takes, transposes,
+    randoms, reductions, reshapes, slices, stacks, takes, transposes,
 };
 pub use sliding::{avg_pools, convolutions, folded_windows, max_pools, windows};
 

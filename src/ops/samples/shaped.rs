@@ -6,6 +6,7 @@ use crate::ir::op::{Sample, SliceStep};
 use crate::ops::samples::{Domain, EDGES, Numbers, SHAPES, float, line, rough, sample};
 use crate::scalar::DType;
 use crate::tensor::Tensor;
+use ndarray::{ArrayD, IxDyn};
 use std::sync::Arc;
 
 pub fn extents() -> Vec<Sample> {
@@ -27,6 +28,22 @@ pub fn iotas() -> Vec<Sample> {
             let attrs = Attrs::none().with("shape", dims(shape)).with("axis", Attr::Int(axis as i64));
             out.push(rough(vec![], vec![], attrs));
         }
+    }
+    out
+}
+
+/// Steps and keys that use all of their bits.
+pub fn randoms() -> Vec<Sample> {
+    let mut out = Vec::new();
+    for (i, shape) in
+        SHAPES.iter().chain(&[&[31, 4][..], &[13, 1]]).cycle().take(2 * SHAPES.len() + 4).enumerate()
+    {
+        let attrs = Attrs::none()
+            .with("shape", dims(shape))
+            .with("stream", Attr::Str("h".into()))
+            .with("key", Attr::Int(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(i as u64 + 1) as i64));
+        let step = [0.0, 1.0, 4_294_967_296.0, 4_503_599_627_370_496.0][i % 4];
+        out.push(rough(vec![ArrayD::from_elem(IxDyn(shape), step)], vec![DType::I64], attrs));
     }
     out
 }
