@@ -91,9 +91,7 @@ impl Case {
             None => (self.program.as_str(), None),
         };
         writeln!(text, "{graph}").expect("a string");
-        if !self.part("weights").is_empty() {
-            text.push_str("load \"weights.safetensors\"\n");
-        }
+        text.push_str(&self.start());
         let print = |text: &mut String, key: &str| {
             for expression in self.part(key).keys() {
                 writeln!(text, "print \"{{{expression}:.17g}}\" on data").expect("a string");
@@ -144,6 +142,23 @@ impl Case {
         Ok(())
     }
 
+    /// Statements that give every weight its value: the slope of sum(w * value) by w is the value.
+    fn start(&self) -> String {
+        let mut text = String::new();
+        let weights = self.part("weights");
+        for (k, value) in weights.values().map(Tensor::of).enumerate() {
+            writeln!(text, "start_{k}: f32{:?} = {}", value.shape, value.list()).expect("a string");
+        }
+        if !weights.is_empty() {
+            let terms: Vec<_> =
+                weights.keys().enumerate().map(|(k, w)| format!("sum({w} * start_{k})")).collect();
+            writeln!(text, "loss start = {}", terms.join(" + ")).expect("a string");
+            text.push_str("optimizer assign() for w, g {\n  w <- g\n}\n");
+            text.push_str("train start on data {\n  optimizer = assign()\n  steps = 1\n}\n");
+        }
+        text
+    }
+
     fn run(&self, dir: &Path, backend: &str, dtype: &str) -> String {
         std::fs::write(dir.join("case.nn"), self.text().replace("f32", dtype)).expect("a program");
         common::succeed(dir, &["run", "--no-progress", "--backend", backend, "case.nn"])
@@ -180,6 +195,17 @@ macro_rules! cases {
 
 cases! {
     activations,
+    batch_norm,
+    batch_norm_images,
+    conv_even_same,
+    conv_same,
+    conv_same_stride_2,
+    conv_valid,
+    conv_valid_stride_2,
+    conv_wide_same,
+    dense,
+    embedding,
+    layer_norm,
     losses,
     optimizer_adadelta,
     optimizer_adamw,
@@ -225,6 +251,13 @@ fn the_comparison_can_fail() {
         ("optimizer_clip_norm", "clip_norm=0.5", "clip_norm=0.50001"),
         ("optimizer_adadelta", "2**-12", "2**-13"),
         ("optimizer_rmsprop_centered", "centered=true", "centered=false"),
+        ("batch_norm", "momentum=0.75", "momentum=0.7501"),
+        ("layer_norm", "layer_norm(x)", "layer_norm(x, epsilon=1.001e-5)"),
+        (
+            "conv_same_stride_2",
+            "conv(x, 3, stride=2)",
+            "conv(x, 3, stride=2, padding=\"same\", bias=true) * 1.00001",
+        ),
         ("optimizer_adamw", "weight_decay=0.125", "weight_decay=0.12501"),
         (
             "activations",

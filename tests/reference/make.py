@@ -9,7 +9,7 @@ f32 run starts from the same numbers.
 NAME.json belongs to the program NAME.nn and holds
     equals    which framework call each name of the program is
     data      the columns of the dataset `data`, [rows, ...]
-    weights   what every variable (and state) of the program is set to before anything else
+    weights   what every variable of the program is set to before anything else; states start as they are declared
     before    expressions of the program and their values over `data`, not training
     losses    the loss of each of the 20 steps of the program's training, before that step's update
     after     expressions and their values over `data` when the training is done
@@ -270,7 +270,7 @@ def layer(name, equals, call, data, weights, sources=("x",), coefficients=None, 
         )
         assert steps[-1] < steps[0], (name, steps)
         after = {key: w.numpy() for key, w in weights.items()} | {"y": np.asarray(call(x, False))}
-    write(name, equals, data, start, before, steps, after)
+    write(name, equals, data, {key: start[key] for key in trained}, before, steps, after)
 
 
 def built(module, x, *args, **kwargs):
@@ -408,7 +408,7 @@ def batch_norm():
         front = built(keras.layers.Dense(3), x)
         front.set_weights([n(3, 3), n(3)])
         module = built(keras.layers.BatchNormalization(momentum=0.75), x)
-        module.set_weights([n(3, low=0.5, high=2), n(3), n(3), n(3, low=0.5, high=2)])
+        module.set_weights([n(3, low=0.5, high=2), n(3), np.zeros(3), np.ones(3)])
         gamma, beta, mean, var = module.weights
         w, b = front.trainable_variables
         weights = {"h.w": w.value, "h.b": b.value, "y.gamma": gamma.value, "y.beta": beta.value,
