@@ -3,7 +3,7 @@
 //! What is computed for each row on its own is computed block by block, and only the values that leave this
 //! part are held for all rows; what is computed of all of them together (a mean, a ratio of sums) follows at
 //! the end, over values that lie there as a column would. No sum is cut in pieces, so the bits are those of an
-//! evaluation in one go. Knows kernels, not ops.
+//! evaluation in one go. Knows kernels and types, not ops.
 
 use crate::ir::dim::Dim;
 use crate::ir::expand::expand;
@@ -132,30 +132,27 @@ enum Part {
     Fixed,
     /// Row i of it on row i of the data alone.
     Row,
-    /// On the rows together; it has no rows itself.
+    /// On several rows, or on how many there are.
     Whole,
 }
 
-/// `None` if something that has rows depends on other rows than its own, or if nothing is gained.
+/// `None` if nothing is gained.
 fn split(function: &Function, rows: &[Arc<str>]) -> Option<Split> {
     let function = expand(function.clone());
     let graph = &function.graph;
     let live = graph.reachable(function.roots());
     let mut parts: Vec<Part> = Vec::with_capacity(graph.nodes.len());
     for id in graph.ids() {
-        // What nothing needs does not matter.
-        parts.push(if live[id.index()] { part(graph, id, &parts, rows)? } else { Part::Fixed });
+        parts.push(part(graph, id, &parts, rows));
     }
-    let is_row = |id: NodeId| parts[id.index()] == Part::Row;
-    let leaves_rows = |id: NodeId| {
-        let mut users = graph.ids().filter(|u| live[u.index()] && graph.node(*u).operands.contains(&id));
-        function.results.iter().any(|(_, r)| *r == id) || users.any(|u| !is_row(u))
-    };
-    let computed = |id: &NodeId| !matches!(graph.node(*id).op.kernel, Kernel::Leaf(_));
-    let cuts: Vec<NodeId> = graph
-        .ids()
-        .filter(|id| live[id.index()] && is_row(*id) && computed(id) && leaves_rows(*id))
-        .collect();
+    let is = |id: NodeId, part: Part| live[id.index()] && parts[id.index()] == part;
+    let mut wanted = vec![false; graph.nodes.len()];
+    let results = function.results.iter().map(|(_, id)| id);
+    let operands = graph.ids().filter(|id| is(*id, Part::Whole)).flat_map(|id| &graph.node(id).operands);
+    results.chain(operands).for_each(|id| wanted[id.index()] = true);
+    let computed = |id: NodeId| !matches!(graph.node(id).op.kernel, Kernel::Leaf(_));
+    let cuts: Vec<NodeId> =
+        graph.ids().filter(|id| wanted[id.index()] && is(*id, Part::Row) && computed(*id)).collect();
     if cuts.is_empty() {
         return None;
     }
@@ -171,83 +168,54 @@ fn split(function: &Function, rows: &[Arc<str>]) -> Option<Split> {
     Some(Split { per_row: Function { results, ..function }, whole, names })
 }
 
-/// `None` if a node has rows and is not computed row by row.
-fn part(graph: &Graph, id: NodeId, parts: &[Part], rows: &[Arc<str>]) -> Option<Part> {
+fn part(graph: &Graph, id: NodeId, parts: &[Part], rows: &[Arc<str>]) -> Part {
     let node = graph.node(id);
     let counts = |d: &Dim| d.symbols().iter().any(|s| rows.contains(s));
-    let has_rows = node.ty.shape.iter().any(counts);
-    let of = |i: usize| parts[node.operands[i].index()];
-    let all = |p: Part| node.operands.iter().all(|o| parts[o.index()] == p);
-    let probe = match node.op.kernel {
-        Kernel::Map(write) => {
-            let dtypes = node.operands.iter().map(|o| graph.ty(*o).dtype).collect();
-            Some(Probe::of(write, dtypes, &node.attrs))
-        }
-        _ => None,
-    };
-    let steps = match node.op.kernel {
-        Kernel::View(view) => match view(&node.attrs) {
-            View::Slice(steps) => steps,
-            _ => Vec::new(),
-        },
-        Kernel::Pad => node.attrs.slice("slice").to_vec(),
-        _ => Vec::new(),
-    };
-    let reads_count =
-        probe.iter().flat_map(|p| &p.sizes).any(counts) || steps.iter().any(|s| counts(&s.start));
-    let keeps_rows = || steps[0].start == Dim::constant(0) && steps[0].step == 1;
-    match node.op.kernel {
-        Kernel::Leaf(LeafKind::Placeholder) if !has_rows => return Some(Part::Whole),
-        Kernel::Leaf(LeafKind::Placeholder) => {}
-        Kernel::Leaf(_) => return if has_rows { None } else { Some(Part::Fixed) },
-        _ if !has_rows && !reads_count && all(Part::Fixed) => return Some(Part::Fixed),
-        _ if !has_rows => return Some(Part::Whole),
-        _ => {}
-    }
+    // Rows in front, and nowhere else. A fold, a permutation or a product that touches the rows has none there.
     let leads = |ty: &Type| {
         ty.shape.split_first().is_some_and(|(first, rest)| {
             first.as_symbol().is_some_and(|s| rows.contains(s)) && !rest.iter().any(counts)
         })
     };
-    let rank = |i: usize| graph.ty(node.operands[i]).rank();
-    // Every operand is a row's, or the same for all rows.
-    let alone = node.operands.iter().all(|o| {
-        let ty = graph.ty(*o);
-        match parts[o.index()] {
-            Part::Fixed => true,
-            Part::Row => leads(ty),
-            Part::Whole => false,
+    match node.op.kernel {
+        Kernel::Leaf(LeafKind::Placeholder) if leads(&node.ty) => return Part::Row,
+        Kernel::Leaf(LeafKind::Placeholder) => return Part::Whole,
+        Kernel::Leaf(_) => return Part::Fixed,
+        _ => {}
+    }
+    let of = |i: usize| parts[node.operands[i].index()];
+    let (mut read_sizes, mut read_axes) = (Vec::new(), Vec::new());
+    let mut steps = Vec::new();
+    match node.op.kernel {
+        Kernel::Map(write) => {
+            let dtypes = node.operands.iter().map(|o| graph.ty(*o).dtype).collect();
+            let probe = Probe::of(write, dtypes, &node.attrs);
+            (read_sizes, read_axes) = (probe.sizes, probe.axes);
         }
-    });
-    let row = alone
-        && leads(&node.ty)
-        && !reads_count
-        && match &node.op.kernel {
-            Kernel::Leaf(_) => true,
-            Kernel::Map(_) => all(Part::Row) && probe.is_some_and(|p| !p.axes.contains(&0)),
-            Kernel::Reduce(_) => !node.attrs.axes("axes").contains(&0),
-            Kernel::ArgReduce(_) => node.attrs.int("axis") != Some(0),
-            Kernel::View(view) => match (view(&node.attrs), of(0)) {
-                (View::Broadcast, part) => part == Part::Fixed || rank(0) == node.ty.rank(),
-                (_, Part::Fixed | Part::Whole) => false,
-                (View::Permute(order), _) => order[0] == 0,
-                (View::Reshape, _) => true,
-                (View::Slice(_), _) => keeps_rows(),
-                (View::Windows { axis, .. }, _) => axis != 0,
-            },
-            Kernel::Pad => of(0) == Part::Row && keeps_rows(),
-            // With more than two axes the rows count matrices; with two they must not be folded.
-            Kernel::Contract => match (of(0), of(1)) {
-                (Part::Row, Part::Fixed) => rank(0) > 2 || !node.attrs.flag("ta"),
-                (Part::Row, Part::Row) => rank(0) > 2 && rank(0) == rank(1),
-                _ => false,
-            },
-            Kernel::Gather => match (of(0), of(1)) {
-                (Part::Fixed, Part::Row) => node.attrs.int("axis") == Some(0),
-                (Part::Row, Part::Fixed) => node.attrs.int("axis") != Some(0),
-                _ => false,
-            },
-            _ => false,
-        };
-    row.then_some(Part::Row)
+        Kernel::View(view) => {
+            if let View::Slice(of_view) = view(&node.attrs) {
+                steps = of_view;
+            }
+        }
+        Kernel::Pad => steps = node.attrs.slice("slice").to_vec(),
+        _ => {}
+    }
+    read_sizes.extend(steps.iter().map(|s| s.start.clone()));
+    if read_sizes.iter().any(counts) || node.operands.iter().any(|o| parts[o.index()] == Part::Whole) {
+        return Part::Whole;
+    }
+    if !node.ty.shape.iter().any(counts) && node.operands.iter().all(|o| parts[o.index()] == Part::Fixed) {
+        return Part::Fixed;
+    }
+    let row_by_row = match node.op.kernel {
+        Kernel::Map(_) => !read_axes.contains(&0),
+        Kernel::Reduce(_) | Kernel::ArgReduce(_) | Kernel::Contract => true,
+        Kernel::View(_) | Kernel::Pad => steps
+            .first()
+            .is_none_or(|first| of(0) == Part::Row && first.start == Dim::constant(0) && first.step == 1),
+        // Rows of a table, or elements of rows; not rows at other rows' indices.
+        Kernel::Gather => of(0) == Part::Fixed || of(1) == Part::Fixed,
+        _ => false,
+    };
+    if row_by_row && leads(&node.ty) { Part::Row } else { Part::Whole }
 }
