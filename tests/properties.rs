@@ -215,6 +215,8 @@ fn refusals() -> Vec<Refused> {
         Refused("concat", vec![f(&[2]), f(&[3]), d(&[4])], one_axis(0), Dtype, &["tensor 2", "f64[4]"]),
         Refused("concat", vec![f(&[2, 3]), f(&[3, 3])], one_axis(1), Shape, &["along the axis"]),
         Refused("concat", vec![f(&[2]), f(&[3])], one_axis(1), Axis, &["axis 0 only"]),
+        Refused("cumsum", vec![b(&[3])], one_axis(0), Dtype, &["cast(…, f32)"]),
+        Refused("cumsum", vec![f(&[3])], one_axis(1), Axis, &["axis 0 only"]),
         Refused("stack", vec![f(&[2]), f(&[2]), f(&[3])], one_axis(0), Shape, &["tensor 2", "f32[3]"]),
         Refused("stack", vec![f(&[2])], one_axis(2), Axis, &["axes 0 to 1"]),
         Refused("matmul", vec![f(&[8, 2]), d(&[2, 1])], none(), Dtype, &["f64", "cast(…, f32)"]),

@@ -225,6 +225,12 @@ fn arg_attrs(axis: usize, keep: Keep) -> Attrs {
     Attrs::none().with("axis", Attr::Int(axis as i64)).with("keepdims", Attr::Bool(keep == Keep::Yes))
 }
 
+/// The sum of each element of `x` and all before it along `axis`, or all after it.
+pub fn cumsum(b: &mut Builder, x: NodeId, axis: usize, reverse: bool) -> NodeId {
+    let attrs = Attrs::none().with("axis", Attr::Int(axis as i64)).with("reverse", Attr::Bool(reverse));
+    b.emit(&r::CUMSUM, &[x], attrs)
+}
+
 pub fn constant(b: &mut Builder, value: Tensor) -> NodeId {
     b.emit(&leaf::CONSTANT, &[], Attrs::none().with("value", Attr::Tensor(Arc::new(value))))
 }

@@ -14,7 +14,8 @@ use crate::ops::vjp;
 use crate::scalar::DType;
 use ndarray::{ArrayD, IxDyn};
 
-pub static TABLE: &[&OpDef] = &[&SUM, &MEAN, &MAX, &MIN, &PROD, &ANY, &ALL, &LOGSUMEXP, &ARGMAX, &ARGMIN];
+pub static TABLE: &[&OpDef] =
+    &[&SUM, &MEAN, &MAX, &MIN, &PROD, &ANY, &ALL, &LOGSUMEXP, &CUMSUM, &ARGMAX, &ARGMIN];
 
 const AXES: &[Param] =
     &[Param { name: "axis", kind: ParamKind::Axes }, Param { name: "keepdims", kind: ParamKind::Flag }];
@@ -400,3 +401,64 @@ pub static ARGMIN: OpDef = OpDef {
     kernel: Kernel::ArgReduce(Extreme::Min),
     ..POSITION
 };
+
+pub static CUMSUM: OpDef = OpDef {
+    name: "cumsum",
+    doc: "The sum of each element and all before it along an axis, or all after it with `reverse`.",
+    params: &[
+        Param { name: "axis", kind: ParamKind::Axis(-1) },
+        Param { name: "reverse", kind: ParamKind::Flag },
+    ],
+    infer: |c| {
+        infer::need_number(c, 0)?;
+        let axis = infer::one_axis(c)?;
+        infer::countable(c, &squared(&c.operands[0].shape, axis))?;
+        Ok(c.operands[0].clone())
+    },
+    vjp: Vjp::Rule(|b, c| {
+        let axis = c.attrs.int("axis").unwrap_or(0) as usize;
+        // A mask says nothing about a sum of several elements, so it ends here.
+        vec![Adjoint::Value(build::cumsum(b, c.adjoint, axis, !c.attrs.flag("reverse")))]
+    }),
+    why: &["each element is in all sums from its own on: the gradient is summed from the other end"],
+    eval: |c| {
+        let axis = ndarray::Axis(c.attrs.int("axis").unwrap_or(0) as usize);
+        let mut out = c.operands[0].clone();
+        for mut line in out.lanes_mut(axis) {
+            if c.attrs.flag("reverse") {
+                line.invert_axis(ndarray::Axis(0));
+            }
+            let mut sum = 0.0;
+            for x in &mut line {
+                sum += *x;
+                *x = sum;
+            }
+        }
+        Ok(out)
+    },
+    // Each element is a sum of its own in the order of sums: as exact as one, and of the same bits whether the
+    // length is known now or later.
+    kernel: Kernel::Expand(|b, x, attrs| {
+        let axis = attrs.int("axis").unwrap_or(0) as usize;
+        let ty = b.ty(x[0]).clone();
+        let to = squared(&ty.shape, axis);
+        let mut row = to.clone();
+        row[axis] = Dim::constant(1);
+        let terms = build::reshape(b, x[0], &row);
+        let terms = build::broadcast_to(b, terms, &to);
+        let (at, other) = (build::iota(b, &to, axis), build::iota(b, &to, axis + 1));
+        let counts = if attrs.flag("reverse") { build::ge(b, other, at) } else { build::le(b, other, at) };
+        let zero = build::like(b, terms, 0.0);
+        let counted = build::select(b, counts, terms, zero);
+        build::sum(b, counted, &[axis + 1], Keep::No)
+    }),
+    samples: samples::cumulated,
+    ..BASE
+};
+
+/// The shape with an axis twice.
+fn squared(shape: &[Dim], axis: usize) -> Vec<Dim> {
+    let mut out = shape.to_vec();
+    out.insert(axis, shape[axis].clone());
+    out
+}

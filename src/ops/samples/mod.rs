@@ -9,8 +9,8 @@ pub use pointwise::{
     apart, binary, bools, casts, choices, clips, comparisons, indices, remainders, specials, stated, unary,
 };
 pub use shaped::{
-    bool_reductions, broadcasts, concats, extents, extremes, iotas, matmuls, one_hots, pads, positions,
-    randoms, reductions, reshapes, slices, stacks, takes, transposes,
+    bool_reductions, broadcasts, concats, cumulated, extents, extremes, iotas, matmuls, one_hots, pads,
+    positions, randoms, reductions, reshapes, slices, stacks, takes, transposes,
 };
 pub use sliding::{avg_pools, convolutions, folded_windows, max_pools, windows};
 

@@ -98,6 +98,33 @@ pub fn reductions(domain: Domain) -> Vec<Sample> {
     out
 }
 
+pub fn cumulated() -> Vec<Sample> {
+    let cases: [(&[usize], i64); 9] = [
+        (&[7], 0),
+        (&[1], 0),
+        (&[0], 0),
+        (&[17], 0),
+        (&[3, 5], 0),
+        (&[3, 5], 1),
+        (&[0, 3], 1),
+        (&[2, 3, 4], 1),
+        (&[2, 1, 3, 2], 2),
+    ];
+    let mut numbers = Numbers(25);
+    let mut out = Vec::new();
+    for reverse in [false, true] {
+        let attrs = |axis| Attrs::none().with("axis", Attr::Int(axis)).with("reverse", Attr::Bool(reverse));
+        for (i, (shape, axis)) in cases.iter().enumerate() {
+            out.push(sample(vec![numbers.array(shape, Domain::Real)], vec![float(i)], attrs(*axis)));
+            out.push(rough(vec![numbers.whole(shape, -9, 9)], vec![DType::I64], attrs(*axis)));
+        }
+        for edge in [f64::INFINITY, f64::NAN] {
+            out.push(rough(vec![line(&[1.0, 2.0, edge, 3.0, -0.5])], vec![DType::F32], attrs(0)));
+        }
+    }
+    out
+}
+
 pub fn extremes() -> Vec<Sample> {
     let mut numbers = Numbers(12);
     let mut out = reductions(Domain::Real);
