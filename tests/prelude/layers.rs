@@ -6,19 +6,19 @@ use crate::{close, run};
 
 pub struct Case {
     pub name: &'static str,
-    call: &'static str,
+    pub call: &'static str,
     /// Columns of the output.
-    width: usize,
+    pub width: usize,
     /// Trained variables, in the order of `forward`'s arguments.
-    variables: &'static [&'static str],
-    forward: fn(&[Vec<f64>]) -> Vec<f64>,
+    pub variables: &'static [&'static str],
+    pub forward: fn(&[Vec<f64>]) -> Vec<f64>,
     /// States after the steps, in the order of their names, and the output with them where nothing trains.
-    states: &'static [&'static str],
-    moved: fn() -> Vec<Vec<f64>>,
-    evaluated: fn(&[Vec<f64>], &[Vec<f64>]) -> Vec<f64>,
+    pub states: &'static [&'static str],
+    pub moved: fn() -> Vec<Vec<f64>>,
+    pub evaluated: fn(&[Vec<f64>], &[Vec<f64>]) -> Vec<f64>,
 }
 
-const PLAIN: Case = Case {
+pub const PLAIN: Case = Case {
     name: "",
     call: "",
     width: 0,
@@ -29,10 +29,10 @@ const PLAIN: Case = Case {
     evaluated: |_, _| vec![],
 };
 
-const ROWS: usize = 6;
+pub const ROWS: usize = 6;
 const STEPS: i32 = 5;
 const RATE: f64 = 0.2;
-const X: [[f64; 4]; ROWS] = [
+pub const X: [[f64; 4]; ROWS] = [
     [0.5, -1.0, 2.0, 0.25],
     [1.5, 0.5, -0.75, 1.0],
     [-2.0, 0.125, 0.5, -0.5],
@@ -242,7 +242,7 @@ fn descend(case: &Case, p: &mut [Vec<f64>]) {
 
 #[test]
 fn every_layer_is_its_formula_and_learns_by_its_slope() {
-    for (case, dtype) in CASES.iter().flat_map(|c| [(c, "f32"), (c, "f64")]) {
+    for (case, dtype) in CASES.iter().chain(crate::sequences::CASES).flat_map(|c| [(c, "f32"), (c, "f64")]) {
         let tolerance = if dtype == "f32" { 1.0 } else { 1e-3 };
         let shown =
             |names: &[&str]| names.iter().map(|n| format!("print \"{{{n}:.17g}}\"\n")).collect::<String>();

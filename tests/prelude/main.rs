@@ -9,6 +9,7 @@ mod initializers;
 mod layers;
 mod optimizers;
 mod schedules;
+mod sequences;
 
 use nn::check::program::Overrides;
 use nn::driver;
@@ -67,10 +68,33 @@ fn every_definition_has_a_case() {
         .chain(schedules::CASES.iter().map(|c| c.name))
         .chain(optimizers::CASES.iter().map(|c| c.name))
         .chain(initializers::CASES.iter().map(|c| c.name))
-        .chain(layers::CASES.iter().map(|c| c.name))
+        .chain(layers::CASES.iter().chain(sequences::CASES).map(|c| c.name))
+        .chain(sequences::PARTS)
+        .chain(["dropout"])
         .collect();
     let defined: BTreeSet<&str> = nn::prelude::all().iter().map(|entry| entry.name).collect();
     assert_eq!(cases, defined, "cases on the left, definitions on the right");
+}
+
+/// What is kept is what `random` under the binding's name says, scaled; nothing happens where nothing trains.
+#[test]
+fn dropout_drops_while_training_only() {
+    for rate in [0.0, 0.25, 0.75] {
+        let lines = run(&format!(
+            "dataset d {{\n  x: f32[n, 3] = broadcast(2.0, [50, 3])\n}}\nplaceholder x: f32[batch, 3]
+variable w: f32 = ones()\nh = dropout(x * w, {rate})\nu = random([150], name=\"h\")\nloss l = mean(h)
+train l on d {{\n  optimizer = sgd(lr=0)\n  steps = 2\n  every 1 step print \"{{u}}\", \"{{h}}\"\n}}\nprint \"{{h}}\" on d\n"
+        ));
+        for step in lines[..4].chunks(2) {
+            let want: Vec<f64> =
+                step[0].iter().map(|u| if *u < rate { 0.0 } else { 2.0 / (1.0 - rate) }).collect();
+            close(&format!("dropout({rate})"), &step[1], &want, 1e-5);
+            let dropped = want.iter().filter(|v| **v == 0.0).count() as f64 / 150.0;
+            assert!((dropped - rate).abs() < 0.12, "{dropped} of the elements for {rate}");
+        }
+        assert!(rate == 0.0 || lines[0] != lines[2], "each step draws anew");
+        assert_eq!(lines[4], [2.0; 150]);
+    }
 }
 
 #[test]
