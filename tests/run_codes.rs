@@ -23,6 +23,7 @@ fn outcome(text: &str) -> Option<(u8, &'static str, String)> {
         Err(e) => return Some((1, e.0[0].code.code, e.0[0].message.clone())),
     };
     let files = Disk::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/codes"), vec![]);
+    let files = files.writing(Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("run_codes")), vec![]);
     let mut output = Collected::default();
     let result = session::run(&program, Options::default(), &files, &mut output, &mut |_, _| {});
     let e = result.err()?;
@@ -34,7 +35,7 @@ fn outcome(text: &str) -> Option<(u8, &'static str, String)> {
 
 fn exit_code(code: Code) -> u8 {
     match code.code {
-        "NN0201" | "NN0203" | "NN0204" | "NN0207" | "NN0216" | "NN0217" => 4,
+        "NN0201" | "NN0203" | "NN0204" | "NN0207" | "NN0216" | "NN0217" | "NN0405" | "NN0406" => 4,
         "NN0208" | "NN0210" => 5,
         c if c.starts_with("NN04") => 3,
         _ => 1,

@@ -7,7 +7,6 @@ use crate::check::value::{Num, Value};
 use crate::diag::Diagnostic;
 use crate::diag::codes::{check as check_codes, directive as codes};
 use crate::ir::dim::{Dim, ShapeText};
-use crate::ir::graph::NodeId;
 use crate::scalar::DType;
 use crate::source::Span;
 use crate::syntax::ast::{self, Expr, ExprKind, Feed, Format, Text, TextPiece};
@@ -42,7 +41,7 @@ impl Cx<'_> {
                 (kind, on.as_ref(), &[][..], "eval")
             }
             ast::ActionKind::Check { condition, message, on } => {
-                let condition = self.condition(condition);
+                let condition = self.condition(condition, "check");
                 let message = match message {
                     Some(e) => self.printed(e),
                     None => Some(Line(vec![Piece::Text(self.text(a.span))])),
@@ -52,20 +51,25 @@ impl Cx<'_> {
                     .map(|(condition, message)| ActionKind::Check { condition, message });
                 (kind, on.as_ref(), &[][..], "check")
             }
-            ast::ActionKind::Save { .. } | ast::ActionKind::Load { .. } | ast::ActionKind::Plot { .. } => {
-                let word = match &a.kind {
-                    ast::ActionKind::Save { .. } => "save",
-                    ast::ActionKind::Load { .. } => "load",
-                    _ => "plot",
-                };
-                later::refuse_file(self, word, a.span);
+            ast::ActionKind::Save { values, path } => {
+                let variables = self.saved(values);
+                let path = self.saved_path(path);
+                let kind = variables.zip(path).map(|(variables, path)| ActionKind::Save { variables, path });
+                (kind, None, &[][..], "save")
+            }
+            ast::ActionKind::Load { path } => {
+                let path = self.fixed_path(path, "load");
+                (path.map(|path| ActionKind::Load { path }), None, &[][..], "load")
+            }
+            ast::ActionKind::Plot { .. } => {
+                later::refuse_file(self, "plot", a.span);
                 return None;
             }
         };
         // The data is checked even if a value is wrong.
         let data = on.map(|e| (e, self.data_ref(e)));
         let mut kind = kind?;
-        let nodes = nodes_of(&kind);
+        let nodes = kind.nodes();
         let needed = self.placeholders_of(&nodes);
         let input = if !with.is_empty() {
             if let Some((e, _)) = data {
@@ -115,7 +119,7 @@ impl Cx<'_> {
         Some(Line(vec![Piece::Text(format!("{} = ", self.text(e.span))), Piece::Value(wanted, None)]))
     }
 
-    fn line(&mut self, text: &Text) -> Option<Line> {
+    pub fn line(&mut self, text: &Text) -> Option<Line> {
         let mut pieces = Vec::new();
         let mut good = true;
         for piece in &text.pieces {
@@ -188,7 +192,7 @@ impl Cx<'_> {
         })
     }
 
-    fn condition(&mut self, e: &Expr) -> Option<Wanted> {
+    pub fn condition(&mut self, e: &Expr, word: &str) -> Option<Wanted> {
         match self.eval(e) {
             Value::Bool(b) => Some(Wanted::Number(f64::from(u8::from(b)))),
             Value::Node(id) if self.b.ty(id).dtype == DType::Bool && self.b.ty(id).shape.is_empty() => {
@@ -196,7 +200,7 @@ impl Cx<'_> {
             }
             Value::Poison => None,
             Value::Node(id) => {
-                let text = format!("`check` needs one condition, this is {}", self.b.ty(id));
+                let text = format!("`{word}` needs one condition, this is {}", self.b.ty(id));
                 let mut d = Diagnostic::error(&check_codes::KIND, e.span, text);
                 if self.b.ty(id).dtype == DType::Bool {
                     d = d.fix(format!("write `all({})` or `any({})`", self.text(e.span), self.text(e.span)));
@@ -205,7 +209,7 @@ impl Cx<'_> {
                 None
             }
             other => {
-                let text = format!("`check` needs a condition, not {}", other.describe());
+                let text = format!("`{word}` needs a condition, not {}", other.describe());
                 self.error(&check_codes::KIND, e.span, text);
                 None
             }
@@ -276,29 +280,5 @@ impl Cx<'_> {
             return None;
         }
         Some(Input::With(values, rows))
-    }
-}
-
-/// The nodes that an action needs.
-pub fn nodes_of(kind: &ActionKind) -> Vec<NodeId> {
-    let in_line = |line: &Line| -> Vec<NodeId> {
-        line.0
-            .iter()
-            .filter_map(|p| match p {
-                Piece::Value(Wanted::Node(id), _) => Some(*id),
-                _ => None,
-            })
-            .collect()
-    };
-    let node = |v: &Wanted| match v {
-        Wanted::Node(id) => Some(*id),
-        _ => None,
-    };
-    match kind {
-        ActionKind::Print(lines) => lines.iter().flat_map(in_line).collect(),
-        ActionKind::Eval { values, .. } => values.iter().filter_map(|(_, v)| node(v)).collect(),
-        ActionKind::Check { condition, message } => {
-            node(condition).into_iter().chain(in_line(message)).collect()
-        }
     }
 }

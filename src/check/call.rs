@@ -37,11 +37,6 @@ impl Cx<'_> {
         if let ExprKind::Field { base, field } = &callee.kind {
             return self.method(base, field, args, span);
         }
-        if let ExprKind::Name(name) = &callee.kind
-            && self.lookup_is_later(name)
-        {
-            return self.unknown_name(name, callee.span);
-        }
         match self.eval(callee) {
             Value::Op(op) => {
                 let given = self.given(args);
@@ -59,13 +54,6 @@ impl Cx<'_> {
                 self.error(&codes::KIND, callee.span, text)
             }
         }
-    }
-
-    /// A layer of the prelude is found by name and still has no meaning.
-    fn lookup_is_later(&self, name: &str) -> bool {
-        !self.globals.contains_key(name)
-            && !self.declared.contains_key(name)
-            && crate::check::later::op(name).is_some()
     }
 
     pub fn call_op(&mut self, op: &'static OpDef, args: &[Given], span: Span) -> Value {

@@ -4,13 +4,7 @@ use crate::check::cx::Cx;
 use crate::diag::codes::later;
 use crate::source::Span;
 
-/// Ops of the language that come later.
-pub fn op(name: &str) -> Option<String> {
-    const OPS: &[&str] = &["attention", "cumsum", "dropout", "gru", "lstm", "rnn"];
-    OPS.contains(&name).then(|| format!("`{name}` is not there yet"))
-}
-
-/// `save`, `load`, `plot`, `keep`, `checkpoint`.
+/// `plot`, `checkpoint`.
 pub fn refuse_file(cx: &mut Cx<'_>, word: &str, span: Span) {
     cx.error(&later::NOT_YET_FILE, span, format!("`{word}` is not there yet"));
 }

@@ -9,6 +9,7 @@ use crate::ir::dim::Dim;
 use crate::ir::graph::{Function, Graph, NodeId, Type};
 use crate::source::Span;
 use crate::tensor::Tensor;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 #[derive(Debug, Default)]
@@ -275,7 +276,7 @@ pub enum Directive {
     Train(Box<Train>),
 }
 
-/// `print`, `eval`, `check`, with the values they need as nodes of the program's graph.
+/// `print`, `eval`, `check`, `save` and their like, with the values they need as nodes of the program's graph.
 #[derive(Clone, Debug)]
 pub struct Action {
     pub kind: ActionKind,
@@ -301,11 +302,50 @@ pub enum ActionKind {
     Eval { data: String, values: Vec<(String, Value)> },
     /// Stops the run (exit 3) with the message if the condition is false.
     Check { condition: Value, message: Line },
+    /// Writes these variables; all of the program if there are none.
+    Save { variables: Vec<usize>, path: Line },
+    /// Reads every variable from a file.
+    Load { path: String },
+}
+
+impl ActionKind {
+    /// The nodes whose values the action needs, each once, in order of appearance.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        let all: Vec<NodeId> = match self {
+            ActionKind::Print(lines) => lines.iter().flat_map(Line::nodes).collect(),
+            ActionKind::Eval { values, .. } => values.iter().filter_map(|(_, v)| v.node()).collect(),
+            ActionKind::Check { condition, message } => {
+                condition.node().into_iter().chain(message.nodes()).collect()
+            }
+            ActionKind::Save { path, .. } => path.nodes().collect(),
+            ActionKind::Load { .. } => vec![],
+        };
+        let mut seen = BTreeSet::new();
+        all.into_iter().filter(|id| seen.insert(*id)).collect()
+    }
 }
 
 /// Text with values in it.
 #[derive(Clone, Debug)]
 pub struct Line(pub Vec<Piece>);
+
+impl Line {
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.0.iter().filter_map(|p| match p {
+            Piece::Value(v, _) => v.node(),
+            Piece::Text(_) => None,
+        })
+    }
+
+    /// The text, if no value stands in it.
+    pub fn known(&self) -> Option<String> {
+        let text = |p: &Piece| match p {
+            Piece::Text(t) | Piece::Value(Value::Text(t), _) => Some(t.clone()),
+            Piece::Value(..) => None,
+        };
+        self.0.iter().map(text).collect()
+    }
+}
 
 #[derive(Clone, Debug)]
 pub enum Piece {
@@ -321,6 +361,15 @@ pub enum Value {
     Text(String),
     /// A compile-time number, so that a format can apply.
     Number(f64),
+}
+
+impl Value {
+    pub fn node(&self) -> Option<NodeId> {
+        match self {
+            Value::Node(id) => Some(*id),
+            Value::Text(_) | Value::Number(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -341,7 +390,37 @@ pub struct Train {
     /// The seed of the permutation.
     pub shuffle: Option<i64>,
     pub events: Vec<Event>,
+    pub controls: Vec<Control>,
     pub span: Span,
+}
+
+/// What a training does about its own course.
+#[derive(Clone, Debug)]
+pub struct Control {
+    pub kind: ControlKind,
+    /// As it is written.
+    pub text: String,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub enum ControlKind {
+    /// Tested after each step.
+    StopWhen { condition: Value },
+    /// Stops once nothing was better for as many steps or epochs; better is by more than `by`.
+    StopAfter { patience: When, measured: Measured, by: f64 },
+    /// Writes every variable each time the value is the best so far.
+    Keep { measured: Measured, path: String },
+}
+
+/// A loss or metric that is followed through a training.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    pub measure: usize,
+    /// `None`: the step's own value.
+    pub on: Option<DataUse>,
+    /// Whether a larger value is better.
+    pub higher: bool,
 }
 
 #[derive(Clone, Debug)]

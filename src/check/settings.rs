@@ -1,12 +1,11 @@
 //! What is set inside `train { … }`.
 
 use crate::check::cx::Cx;
-use crate::check::later;
 use crate::check::program::{Length, Remainder};
 use crate::check::suggest::closest;
 use crate::check::value::Num;
 use crate::diag::Diagnostic;
-use crate::diag::codes::{check as check_codes, directive as codes, later as later_codes};
+use crate::diag::codes::{check as check_codes, directive as codes};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, Feed, Ident, Train, TrainItemKind};
 
@@ -59,19 +58,11 @@ impl Cx<'_> {
                     good &= self.setting(&mut s, name, values, &mut shuffle, &mut seed).is_some();
                 }
                 TrainItemKind::Feed(feeds) => s.feeds.extend(feeds.iter().cloned()),
-                TrainItemKind::Event { .. } => {}
-                TrainItemKind::StopWhen(_) | TrainItemKind::StopAfter { .. } => {
-                    self.error(&later_codes::NOT_YET_STOP, item.span, "`stop` is not there yet");
-                    good = false;
-                }
-                TrainItemKind::Keep { .. } => {
-                    later::refuse_file(self, "keep", item.span);
-                    good = false;
-                }
-                TrainItemKind::Checkpoint { .. } => {
-                    later::refuse_file(self, "checkpoint", item.span);
-                    good = false;
-                }
+                TrainItemKind::Event { .. }
+                | TrainItemKind::StopWhen(_)
+                | TrainItemKind::StopAfter { .. }
+                | TrainItemKind::Keep { .. }
+                | TrainItemKind::Checkpoint { .. } => {}
             }
         }
         let at = |name: &str| seen.iter().find(|(n, _)| *n == name).map(|(_, at)| *at);

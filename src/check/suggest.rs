@@ -212,9 +212,6 @@ impl Cx<'_> {
                     .fix(format!("in .nn this is `{ours}`")),
             );
         }
-        if let Some(later) = crate::check::later::op(name) {
-            return self.error(&crate::diag::codes::later::NOT_YET_OP, span, later);
-        }
         let mut d = Diagnostic::error(&codes::UNKNOWN_NAME, span, format!("there is no `{name}`"));
         let mut names: Vec<&str> = Vec::new();
         if let Some(frame) = self.frames.last() {

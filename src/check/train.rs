@@ -1,6 +1,6 @@
 //! `train`: which variables are trained, what its actions need, and the graph of one step.
 
-use crate::check::action::{Within, nodes_of};
+use crate::check::action::Within;
 use crate::check::cx::Cx;
 use crate::check::entity::Role;
 use crate::check::layer::dotted;
@@ -46,19 +46,21 @@ impl Cx<'_> {
         }
         let feeds: Vec<ast::Feed> = settings.as_ref().map(|s| s.feeds.clone()).unwrap_or_default();
         let events = self.events(t, &feeds);
+        let controls = self.controls(t, &feeds);
         let (Some(settings), Some(loss), Some(data), Some(trained)) = (settings, loss, data, trained) else {
             return;
         };
-        let Some(events) = events else { return };
+        let (Some(events), Some(controls)) = (events, controls) else { return };
         let loss_node = self.program.measures[loss].node;
 
         // What the step's own forward pass must deliver.
         let mut results = vec![loss_node];
         for action in events.iter().flat_map(|e| &e.actions) {
             if matches!(action.input, Input::None) {
-                results.extend(nodes_of(&action.kind));
+                results.extend(action.kind.nodes());
             }
         }
+        results.extend(controls.iter().filter_map(|c| c.own_node(&self.program.measures)));
         let fresh: Vec<NodeId> = results[1..]
             .iter()
             .copied()
@@ -98,6 +100,7 @@ impl Cx<'_> {
             remainder: settings.remainder,
             shuffle: settings.shuffle,
             events,
+            controls,
             span,
         })));
     }

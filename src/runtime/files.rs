@@ -3,12 +3,17 @@
 //! A path in a program is relative to the program's directory and may not leave it, neither by `..`, nor by
 //! being absolute, nor through a symbolic link. Paths given on the command line are trusted. Only regular
 //! files are read: a pipe or a device could block for ever or never end.
+//!
+//! What a program writes goes under `--out`, else beside it, by the same rule; a file is replaced as a whole
+//! or not at all.
 
 use crate::diag::Diagnostic;
-use crate::diag::codes::data as codes;
+use crate::diag::codes::{data as codes, run as run_codes};
 use crate::source::Span;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 /// Why a file cannot be had.
@@ -36,6 +41,21 @@ impl FileError {
             FileError::Io(reason) => d(&codes::UNREADABLE, format!("cannot read `{path}`: {reason}")),
         }
     }
+
+    /// What to say where a program names a file to be written.
+    pub fn written_diagnostic(&self, path: &str, span: Span) -> Diagnostic {
+        let d = |code, message: String| Diagnostic::error(code, span, message).label("named here");
+        let because = |reason: &str| d(&run_codes::UNWRITABLE, format!("cannot write `{path}`: {reason}"));
+        match self {
+            FileError::Outside => {
+                d(&codes::OUTSIDE, format!("path `{path}` leaves the directory of what the program writes"))
+                    .note("a program writes only under `--out DIR`, else below its own directory, or what `--allow-write DIR` adds")
+            }
+            FileError::Missing => because("a directory of it is missing"),
+            FileError::NotRegular => because("it is no regular file"),
+            FileError::Io(reason) => because(reason),
+        }
+    }
 }
 
 /// A file that is being read.
@@ -51,7 +71,7 @@ impl Read for Opened {
     }
 }
 
-/// All reading that a program can cause.
+/// All reading and writing that a program can cause.
 pub trait Files {
     /// What a path stands for, links resolved: two paths to one file give the same.
     fn real(&self, path: &str) -> Result<PathBuf, FileError>;
@@ -59,6 +79,18 @@ pub trait Files {
     fn open(&self, path: &str) -> Result<Opened, FileError>;
     /// A file named on the command line.
     fn open_trusted(&self, path: &Path) -> Result<Opened, FileError>;
+    /// The names in a directory named on the command line, sorted.
+    fn list_trusted(&self, directory: &Path) -> Result<Vec<String>, FileError>;
+
+    /// Whether the program may write there at all; nothing is touched. To be asked before long work.
+    fn may_write(&self, path: &str) -> Result<(), FileError>;
+    /// Writes a file named by the program. What was there before stays until all of the new content is safe
+    /// on the disk.
+    fn write(&self, path: &str, content: &[u8]) -> Result<(), FileError>;
+    /// A file that this program wrote, where [`Files::write`] put it.
+    fn open_written(&self, path: &str) -> Result<Opened, FileError>;
+    /// Removes a file that this program wrote.
+    fn remove_written(&self, path: &str) -> Result<(), FileError>;
 }
 
 /// The real file system, seen from a program's directory.
@@ -67,6 +99,10 @@ pub struct Disk {
     directory: PathBuf,
     /// `--allow-read DIR`
     more: Vec<PathBuf>,
+    /// `--out DIR`
+    out: Option<PathBuf>,
+    /// `--allow-write DIR`
+    more_out: Vec<PathBuf>,
 }
 
 impl Disk {
@@ -74,7 +110,12 @@ impl Disk {
     pub fn new(directory: impl Into<PathBuf>, more: Vec<PathBuf>) -> Disk {
         let directory = directory.into();
         let directory = if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
-        Disk { directory, more }
+        Disk { directory, more, out: None, more_out: vec![] }
+    }
+
+    /// What the program writes goes under `out`, or below one of `more`.
+    pub fn writing(self, out: Option<PathBuf>, more: Vec<PathBuf>) -> Disk {
+        Disk { out, more_out: more, ..self }
     }
 
     fn resolve(&self, path: &str) -> Result<PathBuf, FileError> {
@@ -87,6 +128,32 @@ impl Disk {
         let real = joined.canonicalize().map_err(io_error)?;
         let inside = roots().any(|root| root.canonicalize().is_ok_and(|root| real.starts_with(root)));
         if inside { Ok(real) } else { Err(FileError::Outside) }
+    }
+
+    /// Where a path that the program writes lies. The directories of it that exist already decide, links
+    /// resolved; the rest is made below them.
+    fn resolve_written(&self, path: &str) -> Result<PathBuf, FileError> {
+        let base = self.out.as_ref().unwrap_or(&self.directory);
+        if self.more_out.is_empty() && !stays_below(Path::new(path)) {
+            return Err(FileError::Outside);
+        }
+        if let Some(out) = &self.out {
+            std::fs::create_dir_all(out).map_err(io_error)?;
+        }
+        let joined = base.join(path);
+        let (Some(parent), Some(name)) = (joined.parent(), joined.file_name()) else {
+            return Err(FileError::NotRegular);
+        };
+        let nearest = parent.ancestors().find(|d| d.as_os_str().is_empty() || d.exists());
+        let nearest = nearest.unwrap_or(Path::new("."));
+        let rest = parent.strip_prefix(nearest).unwrap_or(Path::new(""));
+        let existing = if nearest.as_os_str().is_empty() { Path::new(".") } else { nearest };
+        let real = existing.canonicalize().map_err(io_error)?;
+        let inside = std::iter::once(base)
+            .chain(&self.more_out)
+            .any(|root| root.canonicalize().is_ok_and(|root| real.starts_with(root)));
+        let descends = rest.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+        if inside && descends { Ok(real.join(rest).join(name)) } else { Err(FileError::Outside) }
     }
 }
 
@@ -102,6 +169,54 @@ impl Files for Disk {
     fn open_trusted(&self, path: &Path) -> Result<Opened, FileError> {
         open_regular(path)
     }
+
+    fn list_trusted(&self, directory: &Path) -> Result<Vec<String>, FileError> {
+        let entries = std::fs::read_dir(directory).map_err(io_error)?;
+        let mut names: Vec<String> = entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn may_write(&self, path: &str) -> Result<(), FileError> {
+        match std::fs::symlink_metadata(self.resolve_written(path)?) {
+            Ok(m) if !m.is_file() && !m.is_symlink() => Err(FileError::NotRegular),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, path: &str, content: &[u8]) -> Result<(), FileError> {
+        self.may_write(path)?;
+        let target = self.resolve_written(path)?;
+        let (Some(directory), Some(name)) = (target.parent(), target.file_name()) else {
+            return Err(FileError::NotRegular);
+        };
+        std::fs::create_dir_all(directory).map_err(io_error)?;
+        // One name a file, so that what a killed run left behind is replaced by the next.
+        let part = directory.join(format!(".{}.part", name.to_string_lossy()));
+        let _ = std::fs::remove_file(&part);
+        let written = write_new(&part, content)
+            .and_then(|()| std::fs::rename(&part, &target))
+            // The name is safe only once the directory is.
+            .and_then(|()| File::open(directory)?.sync_all());
+        written.map_err(|e| {
+            let _ = std::fs::remove_file(&part);
+            io_error(e)
+        })
+    }
+
+    fn open_written(&self, path: &str) -> Result<Opened, FileError> {
+        open_regular(&self.resolve_written(path)?)
+    }
+
+    fn remove_written(&self, path: &str) -> Result<(), FileError> {
+        std::fs::remove_file(self.resolve_written(path)?).map_err(io_error)
+    }
+}
+
+fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 /// Whether a relative path never climbs above where it starts.
@@ -146,13 +261,18 @@ fn io_error(e: std::io::Error) -> FileError {
 /// Files held in memory, for tests.
 #[derive(Clone, Debug, Default)]
 pub struct InMemory {
-    files: std::collections::BTreeMap<String, Vec<u8>>,
+    files: RefCell<BTreeMap<String, Vec<u8>>>,
 }
 
 impl InMemory {
-    pub fn with(mut self, path: &str, content: impl Into<Vec<u8>>) -> InMemory {
-        self.files.insert(path.to_string(), content.into());
+    pub fn with(self, path: &str, content: impl Into<Vec<u8>>) -> InMemory {
+        self.files.borrow_mut().insert(path.to_string(), content.into());
         self
+    }
+
+    /// What a file holds now.
+    pub fn content(&self, path: &str) -> Option<Vec<u8>> {
+        self.files.borrow().get(path).cloned()
     }
 }
 
@@ -169,18 +289,43 @@ impl Files for InMemory {
                 other => real.push(other),
             }
         }
-        if self.files.contains_key(&*real.to_string_lossy()) { Ok(real) } else { Err(FileError::Missing) }
+        let known = self.files.borrow().contains_key(&*real.to_string_lossy());
+        if known { Ok(real) } else { Err(FileError::Missing) }
     }
 
     fn open(&self, path: &str) -> Result<Opened, FileError> {
         let real = self.real(path)?;
-        let content = self.files.get(&*real.to_string_lossy()).ok_or(FileError::Missing)?;
+        let content = self.content(&real.to_string_lossy()).ok_or(FileError::Missing)?;
         let bytes = content.len() as u64;
-        Ok(Opened { input: Box::new(std::io::Cursor::new(content.clone())), bytes })
+        Ok(Opened { input: Box::new(std::io::Cursor::new(content)), bytes })
     }
 
     fn open_trusted(&self, path: &Path) -> Result<Opened, FileError> {
         self.open(&path.to_string_lossy())
+    }
+
+    fn list_trusted(&self, directory: &Path) -> Result<Vec<String>, FileError> {
+        let below = |path: &String| Some(Path::new(path).strip_prefix(directory).ok()?.to_str()?.to_string());
+        let names: Vec<String> = self.files.borrow().keys().filter_map(below).collect();
+        if names.is_empty() { Err(FileError::Missing) } else { Ok(names) }
+    }
+
+    fn may_write(&self, path: &str) -> Result<(), FileError> {
+        if stays_below(Path::new(path)) { Ok(()) } else { Err(FileError::Outside) }
+    }
+
+    fn write(&self, path: &str, content: &[u8]) -> Result<(), FileError> {
+        self.may_write(path)?;
+        self.files.borrow_mut().insert(path.to_string(), content.to_vec());
+        Ok(())
+    }
+
+    fn open_written(&self, path: &str) -> Result<Opened, FileError> {
+        self.open(path)
+    }
+
+    fn remove_written(&self, path: &str) -> Result<(), FileError> {
+        self.files.borrow_mut().remove(path).map(|_| ()).ok_or(FileError::Missing)
     }
 }
 
@@ -249,6 +394,60 @@ mod tests {
         let s = Scratch::new("links");
         std::os::unix::fs::symlink(s.0.join("project_evil"), s.0.join("project/link")).unwrap();
         assert_eq!(text(s.disk().open("link/c.csv")), Err(FileError::Outside));
+    }
+
+    #[test]
+    fn writes_below_the_program_or_under_out() {
+        let s = Scratch::new("writes");
+        let path = |p: &str| s.0.join(p);
+        s.disk().write("runs/deep/w.bin", b"one").unwrap();
+        s.disk().write("runs/deep/w.bin", b"two").unwrap();
+        assert_eq!(std::fs::read(path("project/runs/deep/w.bin")).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(path("project/runs/deep")).unwrap().count(), 1, "no part is left");
+        let out = s.disk().writing(Some(path("elsewhere/new")), vec![]);
+        out.write("runs/w.bin", b"three").unwrap();
+        assert_eq!(std::fs::read(path("elsewhere/new/runs/w.bin")).unwrap(), b"three");
+        assert_eq!(text(out.open_written("runs/w.bin")), Ok("three".into()));
+        out.remove_written("runs/w.bin").unwrap();
+        assert_eq!(text(out.open_written("runs/w.bin")), Err(FileError::Missing));
+        let wider = s.disk().writing(None, vec![path("project_evil")]);
+        wider.write("../project_evil/new/w.bin", b"four").unwrap();
+        assert_eq!(std::fs::read(path("project_evil/new/w.bin")).unwrap(), b"four");
+        for out in ["../w.bin", "/tmp/w.bin", "../project_evil/none/../../../w.bin"] {
+            assert_eq!(wider.write(out, b"no"), Err(FileError::Outside), "{out}");
+        }
+    }
+
+    #[test]
+    fn writing_never_leaves_the_directory() {
+        let s = Scratch::new("write-leaves");
+        for path in ["../w.bin", "sub/../../w.bin", "/tmp/nn-w.bin"] {
+            assert_eq!(s.disk().write(path, b"no"), Err(FileError::Outside), "{path}");
+            assert_eq!(s.disk().may_write(path), Err(FileError::Outside), "{path}");
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(s.0.join("project_evil"), s.0.join("project/link")).unwrap();
+            assert_eq!(s.disk().write("link/w.bin", b"no"), Err(FileError::Outside));
+            assert_eq!(s.disk().write("link/more/w.bin", b"no"), Err(FileError::Outside));
+            // A link in the place of the file is replaced, not followed.
+            std::os::unix::fs::symlink(s.0.join("project_evil/c.csv"), s.0.join("project/w.bin")).unwrap();
+            s.disk().write("w.bin", b"yes").unwrap();
+            assert_eq!(std::fs::read(s.0.join("project_evil/c.csv")).unwrap(), b"3");
+            assert_eq!(text(s.disk().open("w.bin")), Ok("yes".into()));
+        }
+    }
+
+    #[test]
+    fn a_failed_write_keeps_the_old_file() {
+        let s = Scratch::new("write-fails");
+        s.disk().write("w.bin", b"old").unwrap();
+        // Something that cannot be removed stands where the new content is collected.
+        std::fs::create_dir_all(s.0.join("project/.w.bin.part/full")).unwrap();
+        assert!(matches!(s.disk().write("w.bin", b"new"), Err(FileError::Io(_))));
+        assert_eq!(text(s.disk().open("w.bin")), Ok("old".into()));
+        assert_eq!(s.disk().write("sub", b"new"), Err(FileError::NotRegular));
+        assert!(s.disk().write("a.csv/w.bin", b"new").is_err());
     }
 
     #[cfg(unix)]

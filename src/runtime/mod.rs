@@ -6,6 +6,7 @@
 
 pub mod batches;
 pub mod bench;
+pub mod control;
 pub mod cost;
 pub mod data;
 pub mod engine;
@@ -22,7 +23,9 @@ pub mod rows;
 pub mod session;
 pub mod store;
 pub mod stream;
+pub mod tensor_file;
 pub mod train;
+pub mod weights;
 
 #[cfg(test)]
 mod tests;

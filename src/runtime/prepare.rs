@@ -337,7 +337,7 @@ fn check_stand_ins(program: &Program, data: &[(String, PathBuf)]) -> Result<(), 
     Ok(())
 }
 
-fn file_error(e: &FileError, path: &str, span: Span) -> RunError {
+pub(super) fn file_error(e: &FileError, path: &str, span: Span) -> RunError {
     let d = e.diagnostic(path, span);
     match e {
         FileError::Outside => RunError::program(d),

@@ -23,7 +23,7 @@ use crate::runtime::store::{Precision, Store};
 use crate::runtime::stream::Evaluator;
 use crate::source::Span;
 use crate::tensor::Tensor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -53,6 +53,7 @@ pub fn run(
     record: &mut Recorder<'_>,
 ) -> Result<(), RunError> {
     let mut session = Session::new(program, options, files, output, record);
+    session.check_paths()?;
     session.prepare()?;
     session.directives()
 }
@@ -74,6 +75,8 @@ pub struct Session<'a> {
     pub(super) reading: Option<usize>,
     /// Columns of splits, made when first used: (dataset, split, column).
     picked: BTreeMap<(usize, usize, usize), Column>,
+    /// Paths that this run has written.
+    pub(super) written: BTreeSet<String>,
     /// Evaluations loaded so far; good for one generation of the store.
     evaluations: BTreeMap<Evaluation, Evaluator>,
     generation: u64,
@@ -126,6 +129,7 @@ impl<'a> Session<'a> {
             tables: BTreeMap::new(),
             reading: None,
             picked: BTreeMap::new(),
+            written: BTreeSet::new(),
             evaluations: BTreeMap::new(),
             generation: 0,
             options,
@@ -217,13 +221,13 @@ impl<'a> Session<'a> {
     /// Executes a `print`, `eval` or `check` that asks for nothing of a training step.
     pub(super) fn act(&mut self, action: &Action, moment: Moment) -> Result<(), RunError> {
         self.budget.span = action.span;
-        let nodes = nodes_of(&action.kind);
+        let nodes = action.kind.nodes();
         let values = self.values(&nodes, &action.input, moment, action.span)?;
         let values: BTreeMap<NodeId, Tensor> = nodes.into_iter().zip(values).collect();
         self.say(action, &values)
     }
 
-    /// Prints an action whose values are known, or stops the run if it is a `check` that fails.
+    /// Carries out an action whose values are known; a `check` that fails stops the run.
     pub(super) fn say(&mut self, action: &Action, values: &BTreeMap<NodeId, Tensor>) -> Result<(), RunError> {
         match &action.kind {
             ActionKind::Print(lines) => {
@@ -254,6 +258,10 @@ impl<'a> Session<'a> {
                     ));
                 }
             }
+            ActionKind::Save { variables, path } => {
+                self.save(variables, &line_text(path, values), action.span)?;
+            }
+            ActionKind::Load { path } => self.load(path, action.span)?,
         }
         Ok(())
     }
@@ -397,35 +405,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The nodes an action needs, each once, in order of appearance.
-pub fn nodes_of(kind: &ActionKind) -> Vec<NodeId> {
-    let mut out: Vec<NodeId> = Vec::new();
-    let mut add = |v: &Value| {
-        if let Value::Node(id) = v
-            && !out.contains(id)
-        {
-            out.push(*id);
-        }
-    };
-    let add_line = |line: &Line, add: &mut dyn FnMut(&Value)| {
-        for piece in &line.0 {
-            if let Piece::Value(v, _) = piece {
-                add(v);
-            }
-        }
-    };
-    match kind {
-        ActionKind::Print(lines) => lines.iter().for_each(|l| add_line(l, &mut add)),
-        ActionKind::Eval { values, .. } => values.iter().for_each(|(_, v)| add(v)),
-        ActionKind::Check { condition, message } => {
-            add(condition);
-            add_line(message, &mut add);
-        }
-    }
-    out
-}
-
-fn line_text(line: &Line, values: &BTreeMap<NodeId, Tensor>) -> String {
+pub(super) fn line_text(line: &Line, values: &BTreeMap<NodeId, Tensor>) -> String {
     let piece = |p: &Piece| match p {
         Piece::Text(text) => text.clone(),
         Piece::Value(v, f) => value_text(v, f.as_ref(), values),

@@ -4,7 +4,7 @@
 //! delivers every value that an action of a step's own forward pass needs. Both give the same bits, so it
 //! cannot be seen which one ran.
 
-use crate::check::program::{Action, Event, Input, Train, When};
+use crate::check::program::{Action, Control, ControlKind, DataRef, Event, Input, Train, When};
 use crate::diag::Diagnostic;
 use crate::diag::codes::{data as data_codes, run as codes};
 use crate::ir::dim::Sizes;
@@ -13,16 +13,18 @@ use crate::ir::op::{Kernel, LeafKind};
 use crate::loops::memory::Batches;
 use crate::loops::types::Stop;
 use crate::runtime::batches::{Cut, Order};
+use crate::runtime::control::{self, Best};
 use crate::runtime::engine::{Ended, Layout, Loaded, Request, Rows, Stage};
 use crate::runtime::error::RunError;
 use crate::runtime::events::Calendar;
 use crate::runtime::format;
 use crate::runtime::output::Progress;
 use crate::runtime::rows::{Arrangement, BatchRows};
-use crate::runtime::session::{Moment, Session, nodes_of};
+use crate::runtime::session::{Moment, Session};
 use crate::scalar::Literal;
+use crate::source::Span;
 use crate::tensor::Tensor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Native calls return about this often, so that progress is shown and signals are heard.
@@ -30,15 +32,26 @@ const CALL: Duration = Duration::from_millis(40);
 
 /// A training under way.
 pub struct Training<'p> {
-    train: &'p Train,
+    pub(super) train: &'p Train,
     cut: Cut,
-    calendar: Calendar,
-    /// Events and, without any, the default line.
+    pub(super) calendar: Calendar,
+    /// Events and, without any, the default line; then the controls.
     events: Vec<Due<'p>>,
+    /// Whether the last step must deliver more than its loss.
+    last_needs_step: bool,
     rows: BatchRows,
     fast: Option<Loaded>,
     full: Option<Loaded>,
-    step: i64,
+    /// Steps that are done.
+    pub(super) step: i64,
+    /// Why the training ends before its last step.
+    pub(super) stopped: Option<String>,
+    /// What each control has seen.
+    pub(super) best: Vec<Best>,
+    /// Values that controls followed after so many steps.
+    pub(super) measured: (i64, Vec<((usize, Option<DataRef>), f64)>),
+    /// Results of the step that have a value in its own forward pass alone.
+    own: BTreeSet<NodeId>,
     /// Steps per call that take about [`CALL`].
     stride: i64,
     loss: f64,
@@ -56,6 +69,8 @@ struct Due<'p> {
 
 enum What<'p> {
     Actions(&'p [Action]),
+    /// A control, by its index.
+    Control(usize),
     /// The line that is printed if the program asks for nothing.
     Report,
 }
@@ -73,9 +88,14 @@ impl Session<'_> {
     pub fn train(&mut self, train: &Train) -> Result<(), RunError> {
         let mut t = self.begin(train)?;
         self.happen(&mut t, When::Start)?;
-        while t.step < t.calendar.total_steps {
+        while t.step < t.calendar.total_steps && t.stopped.is_none() {
             self.advance(&mut t)?;
         }
+        if t.stopped.is_some() {
+            // Nothing more comes: to a progress bar this is the end.
+            self.output.progress(Progress { step: t.step as u64, total: t.step as u64, loss: t.loss });
+        }
+        self.conclude(&mut t)?;
         self.happen(&mut t, When::End)
     }
 
@@ -113,18 +133,34 @@ impl Session<'_> {
         let smallest = if cut.has_partial() { rows as i64 % cut.batch() } else { cut.batch() };
         self.demand(&train.data.rows.iter().map(|r| (r.clone(), smallest)).collect())?;
         let rows = BatchRows::new(source, cut.rows_laid_out() as usize, train.shuffle);
-        let events = self.due(train);
-        let (fast, full, step) = (None, None, 0);
-        let (stride, loss, seen) = (16, f64::NAN, BTreeMap::new());
-        Ok(Training { train, cut, calendar, events, rows, fast, full, step, stride, loss, seen })
+        let own = train.step.results.iter().map(|(_, id)| *id).filter(|id| self.is_fed(*id)).collect();
+        let (events, last_needs_step) = self.due(train, &own);
+        Ok(Training {
+            train,
+            cut,
+            calendar,
+            events,
+            last_needs_step,
+            rows,
+            fast: None,
+            full: None,
+            step: 0,
+            stopped: None,
+            best: vec![Best::default(); train.controls.len()],
+            measured: (0, vec![]),
+            own,
+            stride: 16,
+            loss: f64::NAN,
+            seen: BTreeMap::new(),
+        })
     }
 
-    fn due<'p>(&self, train: &'p Train) -> Vec<Due<'p>> {
+    /// What happens when, and whether something needs the values of the last step, whichever that is.
+    fn due<'p>(&self, train: &'p Train, own: &BTreeSet<NodeId>) -> (Vec<Due<'p>>, bool) {
         let loss = self.program.measures[train.loss].node;
-        let needs = |action: &Action| {
-            matches!(action.input, Input::None)
-                && nodes_of(&action.kind).iter().any(|id| *id != loss && self.is_fed(*id))
-        };
+        let of_step = |id: &NodeId| *id != loss && own.contains(id);
+        let needs =
+            |action: &Action| matches!(action.input, Input::None) && action.kind.nodes().iter().any(of_step);
         let due = |e: &'p Event| Due {
             when: e.when,
             needs_step: e.actions.iter().any(needs),
@@ -138,7 +174,24 @@ impl Session<'_> {
             };
             events.push(Due { when, what: What::Report, needs_step: false });
         }
-        events
+        let control_needs = |c: &Control| c.own_node(&self.program.measures).is_some_and(|id| of_step(&id));
+        let is_keep = |c: &Control| matches!(c.kind, ControlKind::Keep { .. });
+        let last_needs_step = events.iter().any(|e| e.when == When::End && e.needs_step)
+            || train.controls.iter().any(|c| is_keep(c) && control_needs(c));
+        // A step that is kept or printed is so before the training stops at it.
+        let order = |c: &Control| match c.kind {
+            ControlKind::Keep { .. } => 0,
+            ControlKind::StopWhen { .. } | ControlKind::StopAfter { .. } => 1,
+        };
+        let mut controls: Vec<(usize, &Control)> = train.controls.iter().enumerate().collect();
+        controls.sort_by_key(|(_, c)| order(c));
+        events.extend(controls.into_iter().map(|(i, c)| Due {
+            when: control::when(&c.kind),
+            what: What::Control(i),
+            // Each of its steps may be the last.
+            needs_step: control_needs(c) || order(c) == 1 && last_needs_step,
+        }));
+        (events, last_needs_step)
     }
 
     /// Whether a node depends on a placeholder, or on its rows, and so has a value only in a step.
@@ -157,7 +210,7 @@ impl Session<'_> {
         let next = t.events.iter().filter_map(|e| Some((t.calendar.next(e.when, t.step)?, e.needs_step)));
         let at = next.clone().map(|(at, _)| at).min();
         let last = t.calendar.total_steps - 1;
-        let end = t.events.iter().any(|e| e.when == When::End && e.needs_step).then_some((last, true));
+        let end = t.last_needs_step.then_some((last, true));
         let needs = |step: i64| next.clone().chain(end).any(|(at, needs)| at == step && needs);
         let stop = at.unwrap_or(last).min(last);
         let (stop, values_now) = if needs(t.step) {
@@ -308,8 +361,9 @@ impl Session<'_> {
     }
 
     fn happen_one(&mut self, t: &mut Training<'_>, event: usize) -> Result<(), RunError> {
-        let moment = Moment { step: (t.step - 1).max(0), steps_per_epoch: t.calendar.steps_per_epoch };
+        let moment = t.moment();
         match t.events[event].what {
+            What::Control(i) => self.control(t, i, moment)?,
             What::Actions(actions) => {
                 for action in actions {
                     self.act_in_step(t, action, moment)?;
@@ -336,24 +390,35 @@ impl Session<'_> {
         if !matches!(action.input, Input::None) {
             return self.act(action, moment);
         }
-        self.budget.span = action.span;
+        let values = self.values_in_step(t, &action.kind.nodes(), moment, action.span)?;
+        self.say(action, &values)
+    }
+
+    /// The values of nodes after a step, as an action without `on` means them.
+    pub(super) fn values_in_step(
+        &mut self,
+        t: &Training<'_>,
+        nodes: &[NodeId],
+        moment: Moment,
+        span: Span,
+    ) -> Result<BTreeMap<NodeId, Tensor>, RunError> {
+        self.budget.span = span;
         let loss = self.program.measures[t.train.loss].node;
-        let nodes = nodes_of(&action.kind);
         let mut values = BTreeMap::new();
         let mut now = Vec::new();
         for id in nodes {
-            if let Some(value) = t.seen.get(&id).filter(|_| self.is_fed(id)) {
-                values.insert(id, value.clone());
-            } else if id == loss && t.step > 0 {
-                let dtype = self.program.graph.ty(id).dtype;
-                values.insert(id, scalar(Literal::of(dtype, t.loss)));
+            if let Some(value) = t.seen.get(id).filter(|_| t.own.contains(id)) {
+                values.insert(*id, value.clone());
+            } else if *id == loss && t.step > 0 {
+                let dtype = self.program.graph.ty(*id).dtype;
+                values.insert(*id, scalar(Literal::of(dtype, t.loss)));
             } else {
-                now.push(id);
+                now.push(*id);
             }
         }
-        let fresh = self.values(&now, &Input::None, moment, action.span)?;
+        let fresh = self.values(&now, &Input::None, moment, span)?;
         values.extend(now.into_iter().zip(fresh));
-        self.say(action, &values)
+        Ok(values)
     }
 }
 
@@ -371,6 +436,11 @@ impl Training<'_> {
     /// The program of a full batch, once it has run.
     pub(super) fn program(&self) -> Option<&crate::loops::types::Program> {
         self.fast.as_ref().and_then(Loaded::program)
+    }
+
+    /// That of the last step done.
+    pub(super) fn moment(&self) -> Moment {
+        Moment { step: (self.step - 1).max(0), steps_per_epoch: self.calendar.steps_per_epoch }
     }
 
     pub fn steps_done(&self) -> i64 {

@@ -36,7 +36,8 @@ pub static OUTSIDE: CodeInfo = CodeInfo {
     title: "a path leaves the program's directory",
     explanation: "A program may read only below its own directory, so that running somebody else's program \
 cannot reveal your files. Copy the file, allow another directory with `--allow-read DIR`, or name the file on \
-the command line with `--data`.",
+the command line with `--data`. What it writes stays under `--out DIR`, else below its own directory; \
+`--allow-write DIR` adds another.",
     failing: "dataset d {\n  x: f32[n] = csv(\"../points.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
     mended: "dataset d {\n  x: f32[n] = csv(\"points.csv\", columns=0)\n}\nplaceholder x: f32[batch]\nprint \"{x}\" on d\n",
 };

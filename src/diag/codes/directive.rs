@@ -14,6 +14,8 @@ pub static CODES: &[Code] = &[
     &SPLIT,
     &FORMAT,
     &OPTIMIZER,
+    &PATH,
+    &SAVED,
 ];
 
 pub static COLUMN: CodeInfo = CodeInfo {
@@ -109,4 +111,22 @@ pub static OPTIMIZER: CodeInfo = CodeInfo {
 assigns the variable with `<-`.",
     failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n, 2] = r.uniform([32, 2])\n}\nplaceholder x: f32[batch, 2]\nvariable w: f32[2, 1] = zeros()\nloss l = mean(square(x @ w))\ntrain l on d {\n  optimizer = relu\n  steps = 10\n}\n",
     mended: "rng r = numpy(1)\ndataset d {\n  x: f32[n, 2] = r.uniform([32, 2])\n}\nplaceholder x: f32[batch, 2]\nvariable w: f32[2, 1] = zeros()\nloss l = mean(square(x @ w))\ntrain l on d {\n  optimizer = sgd(lr=0.1)\n  steps = 10\n}\n",
+};
+
+pub static PATH: CodeInfo = CodeInfo {
+    code: "NN0312",
+    title: "a path that cannot be written to",
+    explanation: "The ending of a path says the format: `.safetensors`, or `.npz` for numpy. A path may hold `{step}` and \
+`{epoch}` in `save`, but nothing that depends on data; where it must be known before the run, text and integers.",
+    failing: "variable w: f32[2] = ones()\nsave to \"weights\"\n",
+    mended: "variable w: f32[2] = ones()\nsave to \"weights.safetensors\"\n",
+};
+
+pub static SAVED: CodeInfo = CodeInfo {
+    code: "NN0313",
+    title: "something that is no variable is saved",
+    explanation: "`save` writes variables, and those of layers, under the names they have in the program; without names, all of them. What is \
+computed from them can be computed again.",
+    failing: "variable w: f32[2] = ones()\nv = 2 * w\nsave v to \"v.npz\"\n",
+    mended: "variable w: f32[2] = ones()\nv = 2 * w\nsave w to \"w.npz\"\n",
 };

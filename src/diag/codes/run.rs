@@ -2,7 +2,7 @@
 
 use crate::diag::{Code, CodeInfo};
 
-pub static CODES: &[Code] = &[&NOT_FINITE, &INDEX, &DIVISION_BY_ZERO, &CHECK_FAILED];
+pub static CODES: &[Code] = &[&NOT_FINITE, &INDEX, &DIVISION_BY_ZERO, &CHECK_FAILED, &UNWRITABLE, &WEIGHTS];
 
 pub static NOT_FINITE: CodeInfo = CodeInfo {
     code: "NN0401",
@@ -42,4 +42,22 @@ pub static CHECK_FAILED: CodeInfo = CodeInfo {
     explanation: "The program states a condition with `check`, and it does not hold.",
     failing: "variable w: f32 = constant(2)\ncheck w < 1, \"w is {w}\"\n",
     mended: "variable w: f32 = constant(2)\ncheck w < 3, \"w is {w}\"\n",
+};
+
+pub static UNWRITABLE: CodeInfo = CodeInfo {
+    code: "NN0405",
+    title: "a file cannot be written",
+    explanation: "What a program writes goes under `--out DIR`, else below its own directory; directories are made. A file \
+is replaced only when its new content is safe on the disk: after a failure the old one is still there.",
+    failing: "variable w: f32[2] = ones()\nsave to \"saved/w.npz\"\nsave to \"saved/w.npz/w.npz\"\n",
+    mended: "variable w: f32[2] = ones()\nsave to \"saved/w.npz\"\nsave to \"saved/more/w.npz\"\n",
+};
+
+pub static WEIGHTS: CodeInfo = CodeInfo {
+    code: "NN0406",
+    title: "weights that do not fit the program",
+    explanation: "`load` sets every variable of the program from one file: it must hold each by its name, with its shape and \
+dtype, and nothing else. Nothing is changed unless all of it fits.",
+    failing: "variable w: f32[2] = ones()\nvariable b: f32 = zeros()\nsave w to \"saved/part.npz\"\nload \"saved/part.npz\"\n",
+    mended: "variable w: f32[2] = ones()\nvariable b: f32 = zeros()\nsave to \"saved/all.npz\"\nload \"saved/all.npz\"\n",
 };

@@ -156,7 +156,8 @@ pub fn table(file: Opened, header: Header, memory: Budget, place: Place<'_>) -> 
     Table::read(Input::unpacked(file, place)?, header, memory, place)
 }
 
-fn whole(file: Opened, memory: &mut Budget, place: Place<'_>) -> Result<Vec<u8>, RunError> {
+/// All of a file's bytes.
+pub fn whole(file: Opened, memory: &mut Budget, place: Place<'_>) -> Result<Vec<u8>, RunError> {
     let bytes = file.bytes;
     Input::new(file, bytes).rest(bytes, &format!("it had {bytes} bytes"), memory, place)
 }

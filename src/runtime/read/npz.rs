@@ -10,19 +10,27 @@ use zip::ZipArchive;
 
 /// The array `name` of an archive.
 pub fn read(bytes: &[u8], name: &str, memory: &mut Budget, place: Place<'_>) -> Result<Tensor, RunError> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes))
-        .map_err(|e| place.broken(format_args!("no npz file, which is a zip archive: {e}")))?;
+    let mut archive = open(bytes, place)?;
     let member = format!("{name}.npy");
     let Some(index) = archive.index_for_name(&member) else {
-        let names = archive.file_names().flatten();
-        let names = names.map(|n| n.strip_suffix(".npy").unwrap_or(&n).to_string()).collect();
-        return Err(no_array(name, names, place));
+        return Err(no_array(name, names(bytes, place)?, place));
     };
     let inside = format!("{} (array `{name}`)", place.path);
     let place = Place { path: &inside, ..place };
     let entry = archive.by_index(index).map_err(|e| place.broken(e))?;
     let size = entry.size();
     npy::read(Input::new(entry, size), memory, place)
+}
+
+/// The arrays of an archive.
+pub fn names(bytes: &[u8], place: Place<'_>) -> Result<Vec<String>, RunError> {
+    let archive = open(bytes, place)?;
+    Ok(archive.file_names().flatten().map(|n| n.strip_suffix(".npy").unwrap_or(&n).to_string()).collect())
+}
+
+fn open<'b>(bytes: &'b [u8], place: Place<'_>) -> Result<ZipArchive<Cursor<&'b [u8]>>, RunError> {
+    ZipArchive::new(Cursor::new(bytes))
+        .map_err(|e| place.broken(format_args!("no npz file, which is a zip archive: {e}")))
 }
 
 /// The error for an array that the file does not have.

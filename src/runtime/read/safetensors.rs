@@ -43,6 +43,12 @@ pub fn read(bytes: &[u8], name: &str, memory: &mut Budget, place: Place<'_>) -> 
     Claim::new(element, shape).tensor(view.data(), memory, place)
 }
 
+/// The tensors of a file.
+pub fn names(bytes: &[u8], place: Place<'_>) -> Result<Vec<String>, RunError> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| broken(&e, bytes, place))?;
+    Ok(file.names().into_iter().map(str::to_string).collect())
+}
+
 fn broken(e: &SafeTensorError, bytes: &[u8], place: Place<'_>) -> RunError {
     let have = bytes.len();
     let length = bytes.first_chunk().map(|b| u64::from_le_bytes(*b));

@@ -1,0 +1,132 @@
+//! `save` and `load`: variables to files and back, by the names they have in the source.
+
+use crate::check::program::{Action, ActionKind, ControlKind, Directive};
+use crate::diag::Diagnostic;
+use crate::diag::codes::run as codes;
+use crate::ir::dim::Dim;
+use crate::ir::graph::Type;
+use crate::runtime::error::RunError;
+use crate::runtime::files::FileError;
+use crate::runtime::prepare::file_error;
+use crate::runtime::read::{self, Place};
+use crate::runtime::session::Session;
+use crate::runtime::tensor_file::{self, Format};
+use crate::source::Span;
+use crate::tensor::Tensor;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Most differences that one message lists.
+const SHOWN: usize = 12;
+
+impl Session<'_> {
+    /// What a program keeps from one training to the next, in the order of the file.
+    fn kept(&self) -> impl Iterator<Item = (&Arc<str>, &Type)> {
+        self.program.variables.iter().map(|v| (&v.name, self.program.graph.ty(v.node)))
+    }
+
+    /// Writes the variables of these indices, or everything.
+    pub(super) fn save(&mut self, variables: &[usize], path: &str, span: Span) -> Result<(), RunError> {
+        let named: BTreeSet<&Arc<str>> = variables.iter().map(|i| &self.program.variables[*i].name).collect();
+        let wanted = self.kept().filter(|(name, _)| named.is_empty() || named.contains(name));
+        let tensors: Vec<(String, Tensor)> = wanted
+            .filter_map(|(name, ty)| Some((name.to_string(), self.store.read(name)?.cast(ty.dtype))))
+            .collect();
+        let format = Format::of(path).unwrap_or(Format::Safetensors);
+        let content = tensor_file::encode(format, &tensors, None).map_err(|e| RunError::bug("weights", e))?;
+        self.write_file(path, &content, span)
+    }
+
+    /// Refuses paths that the program may not write, before it works for hours.
+    pub(super) fn check_paths(&self) -> Result<(), RunError> {
+        let saved = |a: &Action| match &a.kind {
+            ActionKind::Save { path, .. } => Some((path.known()?, a.span)),
+            _ => None,
+        };
+        let mut paths = Vec::new();
+        for directive in &self.program.directives {
+            match directive {
+                Directive::Action(a) => paths.extend(saved(a)),
+                Directive::Train(t) => {
+                    paths.extend(t.events.iter().flat_map(|e| &e.actions).filter_map(saved));
+                    paths.extend(t.controls.iter().filter_map(|c| match &c.kind {
+                        ControlKind::Keep { path, .. } => Some((path.clone(), c.span)),
+                        _ => None,
+                    }));
+                }
+            }
+        }
+        for (path, span) in paths {
+            self.files.may_write(&path).map_err(|e| write_error(&e, &path, span))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a file that the program names.
+    pub(super) fn write_file(&mut self, path: &str, content: &[u8], span: Span) -> Result<(), RunError> {
+        self.files.write(path, content).map_err(|e| write_error(&e, path, span))?;
+        self.written.insert(path.to_string());
+        Ok(())
+    }
+
+    /// Reads every variable from a file; nothing is changed unless all of it fits.
+    pub(super) fn load(&mut self, path: &str, span: Span) -> Result<(), RunError> {
+        // A program reads back what it wrote, wherever that went.
+        let opened =
+            if self.written.contains(path) { self.files.open_written(path) } else { self.files.open(path) };
+        let opened = opened.map_err(|e| file_error(&e, path, span))?;
+        let place = Place { path, span };
+        let mut memory = self.budget.scope();
+        let bytes = read::whole(opened, &mut memory, place)?;
+        let format = Format::of(path).unwrap_or(Format::Safetensors);
+        let found = tensor_file::decode(format, &bytes, &mut memory, place)?;
+        let differences = differences(self.kept(), &found);
+        if !differences.is_empty() {
+            let mut d =
+                Diagnostic::error(&codes::WEIGHTS, span, format!("`{path}` does not fit this program"));
+            let more = differences.len().saturating_sub(SHOWN);
+            d.notes.extend(differences.into_iter().take(SHOWN));
+            if more > 0 {
+                d.notes.push(format!("… and {more} more"));
+            }
+            return Err(RunError::file(d));
+        }
+        for (name, value) in &found {
+            self.store.write(name, value);
+        }
+        Ok(())
+    }
+}
+
+/// What a file holds differently, a line each: by name, with both types.
+fn differences<'a>(
+    program: impl Iterator<Item = (&'a Arc<str>, &'a Type)>,
+    file: &[(String, Tensor)],
+) -> Vec<String> {
+    let program: BTreeMap<&str, String> = program.map(|(name, ty)| (&**name, ty.to_string())).collect();
+    let held: BTreeMap<&str, String> = file.iter().map(|(name, t)| (name.as_str(), type_text(t))).collect();
+    let names: BTreeSet<&str> = program.keys().chain(held.keys()).copied().collect();
+    let difference = |name: &str| match (program.get(name), held.get(name)) {
+        (Some(ty), None) => Some(format!("the file lacks `{name}`, {ty}")),
+        (None, Some(ty)) => Some(format!("the program has no `{name}`, {ty} in the file")),
+        (Some(ours), Some(theirs)) if ours != theirs => {
+            Some(format!("`{name}` is {ours} in the program and {theirs} in the file"))
+        }
+        _ => None,
+    };
+    names.into_iter().filter_map(difference).collect()
+}
+
+/// As [`Type`] prints it.
+fn type_text(t: &Tensor) -> String {
+    let dims = t.shape().iter().map(|n| Dim::constant(*n as i64)).collect();
+    Type::new(t.dtype(), dims).to_string()
+}
+
+fn write_error(e: &FileError, path: &str, span: Span) -> RunError {
+    let d = e.written_diagnostic(path, span);
+    match e {
+        FileError::Outside => RunError::program(d),
+        _ => RunError::file(d),
+    }
+}
