@@ -195,6 +195,10 @@ macro_rules! cases {
 
 cases! {
     activations,
+    attention_1_heads,
+    attention_1_heads_causal,
+    attention_2_heads,
+    attention_2_heads_causal,
     batch_norm,
     batch_norm_images,
     conv_even_same,
@@ -205,14 +209,17 @@ cases! {
     conv_wide_same,
     dense,
     embedding,
+    gru,
     layer_norm,
     losses,
+    lstm,
     optimizer_adadelta,
     optimizer_adamw,
     optimizer_clip_norm,
     optimizer_clip_value,
     optimizer_rmsprop_centered,
     pools,
+    rnn,
 }
 
 /// The numbers are another generator's: their standard deviation and largest value are compared.

@@ -366,14 +366,16 @@ def recurrent():
 
 def attention():
     n = Numbers(15)
-    d, t = 4, 5
-    x = n(3, t, d)
+    t = 5
     for heads, causal in [(1, False), (1, True), (2, False), (2, True)]:
+        # Keras rounds 1 / sqrt(d / heads) to float32; 1 / 2 it keeps.
+        d = 4 * heads
+        x = n(3, t, d)
         module = keras.layers.MultiHeadAttention(heads, d // heads, use_bias=False)
         built(module, x, x)
         weights = {f"y.{key}": tf.Variable(n(d, d)) for key in ["wq", "wk", "wv", "wo"]}
 
-        def call(v, _, module=module, weights=weights, heads=heads, causal=causal):
+        def call(v, _, module=module, weights=weights, heads=heads, causal=causal, d=d):
             """The layer's own computation, with its four kernels put in as reshaped views of ours."""
             split = (d, heads, d // heads)
             kernels = [
