@@ -167,7 +167,7 @@ pub fn step(program: &Program, train: &Train) -> Function {
 }
 
 /// Without the nodes that nothing needs.
-fn swept(function: Function) -> Function {
+pub fn swept(function: Function) -> Function {
     let needed = function.graph.reachable(function.roots());
     let mut graph = Graph::default();
     let mut moved = vec![NodeId(0); needed.len()];

@@ -94,6 +94,8 @@ fn exit_codes_and_codes() {
         ("five_mistakes.nn", 1, &["NN0101", "NN0108", "NN0103", "NN0105", "NN0107"]),
         ("mistakes_do_not_breed.nn", 1, &["NN0101"]),
         ("zero_steps.nn", 1, &["NN0306"]),
+        ("checkpoint_wrong.nn", 1, &["NN0305", "NN0312"]),
+        ("resume_nowhere.nn", 4, &["NN0407"]),
         ("nan_loss.nn", 3, &["NN0401"]),
         ("nan_loss_at_once.nn", 3, &["NN0401"]),
         ("check_failed.nn", 3, &["NN0404"]),

@@ -1,7 +1,6 @@
 //! What `train` says about its own course: `stop`, `keep` and `checkpoint`.
 
 use crate::check::cx::Cx;
-use crate::check::later;
 use crate::check::program::{Control, ControlKind, MeasureKind, Measured, When};
 use crate::diag::codes::directive as codes;
 use crate::ir::graph::NodeId;
@@ -38,10 +37,7 @@ impl Cx<'_> {
                     None => Some(0.0),
                 };
                 let measured = self.followed("stop after", *direction, value, data.as_ref(), feeds);
-                let patience = match unit {
-                    Unit::Steps => When::EverySteps(count?),
-                    Unit::Epochs => When::EveryEpochs(count?),
-                };
+                let patience = every(count?, *unit);
                 Some(ControlKind::StopAfter { patience, measured: measured?, by: by? })
             }
             TrainItemKind::Keep { direction, value, data, path } => {
@@ -49,9 +45,10 @@ impl Cx<'_> {
                 let path = self.fixed_path(path, "keep");
                 Some(ControlKind::Keep { measured: measured?, path: path? })
             }
-            TrainItemKind::Checkpoint { .. } => {
-                later::refuse_file(self, "checkpoint", item.span);
-                None
+            TrainItemKind::Checkpoint { count, unit, path } => {
+                let count = self.count(count, "checkpoint every");
+                let directory = self.fixed_text(path, "checkpoint");
+                Some(ControlKind::Checkpoint { when: every(count?, *unit), directory: directory? })
             }
             TrainItemKind::Setting { .. } | TrainItemKind::Feed(_) | TrainItemKind::Event { .. } => None,
         }
@@ -97,6 +94,13 @@ impl Cx<'_> {
     }
 }
 
+fn every(count: u64, unit: Unit) -> When {
+    match unit {
+        Unit::Steps => When::EverySteps(count),
+        Unit::Epochs => When::EveryEpochs(count),
+    }
+}
+
 impl Control {
     /// The node that it needs of a step's own forward pass.
     pub fn own_node(&self, measures: &[crate::check::program::Measure]) -> Option<NodeId> {
@@ -105,6 +109,7 @@ impl Control {
             ControlKind::StopAfter { measured, .. } | ControlKind::Keep { measured, .. } => {
                 measured.on.is_none().then(|| measures[measured.measure].node)
             }
+            ControlKind::Checkpoint { .. } => None,
         }
     }
 }

@@ -411,6 +411,8 @@ pub enum ControlKind {
     StopAfter { patience: When, measured: Measured, by: f64 },
     /// Writes every variable each time the value is the best so far.
     Keep { measured: Measured, path: String },
+    /// Writes all that the training needs to go on from there.
+    Checkpoint { when: When, directory: String },
 }
 
 /// A loss or metric that is followed through a training.

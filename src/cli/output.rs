@@ -31,14 +31,6 @@ impl<'a> Terminal<'a> {
         Terminal { shell, out, bar: None, wanted, started: None }
     }
 
-    /// Writes what is still held back. To be called before anything goes to stderr and at the end.
-    pub fn flush(&mut self) {
-        if self.out.flush().is_err() {
-            // The reader is gone: nobody is left to tell.
-            std::process::exit(0);
-        }
-    }
-
     fn write(&mut self, text: &str) {
         if writeln!(self.out, "{text}").is_err() {
             std::process::exit(0);
@@ -55,6 +47,14 @@ impl Output for Terminal<'_> {
         match self.bar.clone() {
             Some(bar) => bar.suspend(|| self.write(text)),
             None => self.write(text),
+        }
+    }
+
+    /// To be called before anything goes to stderr and at the end, too.
+    fn flush(&mut self) {
+        if self.out.flush().is_err() {
+            // The reader is gone: nobody is left to tell.
+            std::process::exit(0);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::diag::Diagnostics;
 use crate::opt::Arithmetic;
 use crate::runtime::engine::{Backend, Settings, Stage};
 use crate::runtime::error::RunError;
+use crate::runtime::output::Output;
 use crate::runtime::session::{self, Options};
 use crate::source::Sources;
 use std::path::PathBuf;
@@ -20,6 +21,9 @@ pub struct Args {
     file: String,
     #[command(flatten)]
     how: How,
+    /// Go on from the newest checkpoint in this directory.
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
     /// No progress bar.
     #[arg(long)]
     no_progress: bool,
@@ -74,6 +78,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     };
     let front = start.elapsed();
     let Ready { loaded, options } = ready;
+    let options = Options { resume: args.resume.clone(), ..options };
     if loaded.program.directives.is_empty() {
         shell.note("this program has no directives such as `train` or `print`: there is nothing to run");
     }

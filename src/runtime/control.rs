@@ -1,4 +1,4 @@
-//! `stop` and `keep`: a training that follows a value of its own and acts on it.
+//! `stop`, `keep` and `checkpoint`: a training that follows a value of its own and acts on it.
 
 use crate::check::program::{Control, ControlKind, DataRef, Input, Length, Measured, Value, When};
 use crate::runtime::error::RunError;
@@ -44,6 +44,7 @@ pub fn when(control: &ControlKind) -> When {
             When::EverySteps(1)
         }
         ControlKind::StopAfter { .. } | ControlKind::Keep { .. } => When::EveryEpochs(1),
+        ControlKind::Checkpoint { when, .. } => *when,
     }
 }
 
@@ -88,6 +89,12 @@ impl Session<'_> {
                 let value = self.measure(t, measured, control, moment)?;
                 if t.best[i].update(value, measured, 0.0, t.step) {
                     self.save(&[], path, control.span)?;
+                }
+            }
+            ControlKind::Checkpoint { directory, .. } => {
+                // One that has ended has nothing to go on with: the stop is found again from the last one.
+                if t.stopped.is_none() {
+                    self.checkpoint(t, directory, control.span)?;
                 }
             }
         }
@@ -179,7 +186,7 @@ impl Training<'_> {
         }
     }
 
-    fn steps(&self, steps: i64) -> String {
+    pub(super) fn steps(&self, steps: i64) -> String {
         if steps == 1 { "1 step".to_string() } else { format!("{steps} steps") }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod batches;
 pub mod bench;
+pub mod checkpoint;
 pub mod control;
 pub mod cost;
 pub mod data;

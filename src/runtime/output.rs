@@ -15,6 +15,8 @@ pub trait Output {
     fn line(&mut self, text: &str);
     /// A line that is no result: to stderr.
     fn note(&mut self, text: &str);
+    /// Every line so far must outlive this process: after a checkpoint it is not printed again.
+    fn flush(&mut self);
     /// Called at least every 50 ms or so while a training runs, and when it ends (`step == total`).
     fn progress(&mut self, progress: Progress);
 }
@@ -35,6 +37,8 @@ impl Output for Collected {
     fn note(&mut self, text: &str) {
         self.notes.push(text.to_string());
     }
+
+    fn flush(&mut self) {}
 
     fn progress(&mut self, progress: Progress) {
         self.last_progress = Some(progress);

@@ -34,13 +34,15 @@ pub struct Options {
     pub settings: Settings,
     /// `--data NAME=FILE`: a file to read in place of those that dataset NAME reads.
     pub data: Vec<(String, PathBuf)>,
+    /// `--resume DIR`: where the checkpoint lies to go on from.
+    pub resume: Option<PathBuf>,
     /// Bytes that the run may hold at once.
     pub max_memory: u64,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { settings: Settings::default(), data: vec![], max_memory: DEFAULT_MEMORY }
+        Options { settings: Settings::default(), data: vec![], resume: None, max_memory: DEFAULT_MEMORY }
     }
 }
 
@@ -75,6 +77,8 @@ pub struct Session<'a> {
     pub(super) reading: Option<usize>,
     /// Columns of splits, made when first used: (dataset, split, column).
     picked: BTreeMap<(usize, usize, usize), Column>,
+    /// Of the variables before the first directive: a checkpoint is good for these start values alone.
+    pub(super) start: u32,
     /// Paths that this run has written.
     pub(super) written: BTreeSet<String>,
     /// Evaluations loaded so far; good for one generation of the store.
@@ -129,6 +133,7 @@ impl<'a> Session<'a> {
             tables: BTreeMap::new(),
             reading: None,
             picked: BTreeMap::new(),
+            start: 0,
             written: BTreeSet::new(),
             evaluations: BTreeMap::new(),
             generation: 0,
@@ -138,13 +143,25 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Executes the directives, in file order.
+    /// Executes the directives, in file order; what came before a checkpoint is not repeated.
     pub fn directives(&mut self) -> Result<(), RunError> {
         let program = self.program;
-        for directive in &program.directives {
+        self.start = crc32fast::hash(self.store.regions().0.bytes());
+        let (first, mut from) = match self.options.resume.clone() {
+            None => (0, None),
+            Some(directory) => {
+                let (first, checkpoint) = self.find_checkpoint(&directory)?;
+                (first, Some(checkpoint))
+            }
+        };
+        let (done, rest) = program.directives.split_at(first);
+        for directive in done {
+            self.skip(directive)?;
+        }
+        for directive in rest {
             match directive {
                 Directive::Action(action) => self.act(action, Moment::NEVER)?,
-                Directive::Train(train) => self.train(train)?,
+                Directive::Train(train) => self.train(train, from.take())?,
             }
         }
         Ok(())

@@ -124,6 +124,11 @@ impl Store {
         self.slots.contains_key(name)
     }
 
+    /// Every value by its name.
+    pub fn values(&self) -> Vec<(String, Tensor)> {
+        self.slots.keys().filter_map(|name| Some((name.to_string(), self.read(name)?))).collect()
+    }
+
     /// Where each value lies: bytes from the start of the region.
     pub fn places(&self) -> BTreeMap<Arc<str>, u64> {
         self.slots.iter().map(|(name, slot)| (name.clone(), slot.offset)).collect()

@@ -7,7 +7,7 @@ use crate::runtime::limits::Budget;
 use crate::runtime::read::{Place, npz, safetensors};
 use crate::scalar::DType;
 use crate::tensor::Tensor;
-use ::safetensors::tensor::{Dtype, SafeTensorError, TensorView, serialize};
+use ::safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, serialize};
 use std::io::{Cursor, Write};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +53,12 @@ pub fn encode(
         }
         Format::Npz => archive(tensors).map_err(|e| e.to_string()),
     }
+}
+
+/// The remark of a safetensors file.
+pub fn remark(bytes: &[u8]) -> Option<String> {
+    let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
+    header.metadata().as_ref()?.get(REMARK).cloned()
 }
 
 /// The tensors of a file, sorted by name.

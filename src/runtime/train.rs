@@ -13,6 +13,7 @@ use crate::ir::op::{Kernel, LeafKind};
 use crate::loops::memory::Batches;
 use crate::loops::types::Stop;
 use crate::runtime::batches::{Cut, Order};
+use crate::runtime::checkpoint::Checkpoint;
 use crate::runtime::control::{self, Best};
 use crate::runtime::engine::{Ended, Layout, Loaded, Request, Rows, Stage};
 use crate::runtime::error::RunError;
@@ -38,7 +39,7 @@ pub struct Training<'p> {
     /// Events and, without any, the default line; then the controls.
     events: Vec<Due<'p>>,
     /// Whether the last step must deliver more than its loss.
-    last_needs_step: bool,
+    pub(super) last_needs_step: bool,
     rows: BatchRows,
     fast: Option<Loaded>,
     full: Option<Loaded>,
@@ -48,15 +49,19 @@ pub struct Training<'p> {
     pub(super) stopped: Option<String>,
     /// What each control has seen.
     pub(super) best: Vec<Best>,
+    /// What its checkpoints say that must be the same, once there is one.
+    pub(super) same: Vec<(&'static str, String)>,
+    /// Checkpoints that stay, by directory, the oldest first.
+    pub(super) checkpoints: BTreeMap<String, Vec<String>>,
     /// Values that controls followed after so many steps.
     pub(super) measured: (i64, Vec<((usize, Option<DataRef>), f64)>),
     /// Results of the step that have a value in its own forward pass alone.
     own: BTreeSet<NodeId>,
     /// Steps per call that take about [`CALL`].
     stride: i64,
-    loss: f64,
+    pub(super) loss: f64,
     /// Values of the last step's forward pass, if it was run for them.
-    seen: BTreeMap<NodeId, Tensor>,
+    pub(super) seen: BTreeMap<NodeId, Tensor>,
 }
 
 /// Something that happens at certain steps.
@@ -84,10 +89,13 @@ pub(super) enum Want {
 }
 
 impl Session<'_> {
-    /// Runs a training to its end.
-    pub fn train(&mut self, train: &Train) -> Result<(), RunError> {
+    /// Runs a training to its end, from its start or a checkpoint.
+    pub fn train(&mut self, train: &Train, from: Option<Checkpoint>) -> Result<(), RunError> {
         let mut t = self.begin(train)?;
-        self.happen(&mut t, When::Start)?;
+        match from {
+            None => self.happen(&mut t, When::Start)?,
+            Some(checkpoint) => self.restore(&mut t, checkpoint)?,
+        }
         while t.step < t.calendar.total_steps && t.stopped.is_none() {
             self.advance(&mut t)?;
         }
@@ -147,6 +155,8 @@ impl Session<'_> {
             step: 0,
             stopped: None,
             best: vec![Best::default(); train.controls.len()],
+            same: vec![],
+            checkpoints: BTreeMap::new(),
             measured: (0, vec![]),
             own,
             stride: 16,
@@ -182,6 +192,7 @@ impl Session<'_> {
         let order = |c: &Control| match c.kind {
             ControlKind::Keep { .. } => 0,
             ControlKind::StopWhen { .. } | ControlKind::StopAfter { .. } => 1,
+            ControlKind::Checkpoint { .. } => 2,
         };
         let mut controls: Vec<(usize, &Control)> = train.controls.iter().enumerate().collect();
         controls.sort_by_key(|(_, c)| order(c));

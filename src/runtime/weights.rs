@@ -21,7 +21,7 @@ const SHOWN: usize = 12;
 
 impl Session<'_> {
     /// What a program keeps from one training to the next, in the order of the file.
-    fn kept(&self) -> impl Iterator<Item = (&Arc<str>, &Type)> {
+    pub(super) fn kept(&self) -> impl Iterator<Item = (&Arc<str>, &Type)> {
         self.program.variables.iter().map(|v| (&v.name, self.program.graph.ty(v.node)))
     }
 
@@ -51,7 +51,10 @@ impl Session<'_> {
                     paths.extend(t.events.iter().flat_map(|e| &e.actions).filter_map(saved));
                     paths.extend(t.controls.iter().filter_map(|c| match &c.kind {
                         ControlKind::Keep { path, .. } => Some((path.clone(), c.span)),
-                        _ => None,
+                        ControlKind::Checkpoint { directory, .. } => {
+                            Some((format!("{directory}/checkpoint"), c.span))
+                        }
+                        ControlKind::StopWhen { .. } | ControlKind::StopAfter { .. } => None,
                     }));
                 }
             }
@@ -80,7 +83,9 @@ impl Session<'_> {
         let bytes = read::whole(opened, &mut memory, place)?;
         let format = Format::of(path).unwrap_or(Format::Safetensors);
         let found = tensor_file::decode(format, &bytes, &mut memory, place)?;
-        let differences = differences(self.kept(), &found);
+        let program = self.kept().map(|(name, ty)| (name.to_string(), ty.to_string())).collect();
+        let held = found.iter().map(|(name, t)| (name.clone(), type_text(t))).collect();
+        let differences = differences(&program, &held);
         if !differences.is_empty() {
             let mut d =
                 Diagnostic::error(&codes::WEIGHTS, span, format!("`{path}` does not fit this program"));
@@ -98,15 +103,13 @@ impl Session<'_> {
     }
 }
 
-/// What a file holds differently, a line each: by name, with both types.
-fn differences<'a>(
-    program: impl Iterator<Item = (&'a Arc<str>, &'a Type)>,
-    file: &[(String, Tensor)],
+/// What a file holds differently, a line each; both by name, with their types.
+pub(super) fn differences(
+    program: &BTreeMap<String, String>,
+    held: &BTreeMap<String, String>,
 ) -> Vec<String> {
-    let program: BTreeMap<&str, String> = program.map(|(name, ty)| (&**name, ty.to_string())).collect();
-    let held: BTreeMap<&str, String> = file.iter().map(|(name, t)| (name.as_str(), type_text(t))).collect();
-    let names: BTreeSet<&str> = program.keys().chain(held.keys()).copied().collect();
-    let difference = |name: &str| match (program.get(name), held.get(name)) {
+    let names: BTreeSet<&String> = program.keys().chain(held.keys()).collect();
+    let difference = |name: &String| match (program.get(name), held.get(name)) {
         (Some(ty), None) => Some(format!("the file lacks `{name}`, {ty}")),
         (None, Some(ty)) => Some(format!("the program has no `{name}`, {ty} in the file")),
         (Some(ours), Some(theirs)) if ours != theirs => {
@@ -118,12 +121,12 @@ fn differences<'a>(
 }
 
 /// As [`Type`] prints it.
-fn type_text(t: &Tensor) -> String {
+pub(super) fn type_text(t: &Tensor) -> String {
     let dims = t.shape().iter().map(|n| Dim::constant(*n as i64)).collect();
     Type::new(t.dtype(), dims).to_string()
 }
 
-fn write_error(e: &FileError, path: &str, span: Span) -> RunError {
+pub(super) fn write_error(e: &FileError, path: &str, span: Span) -> RunError {
     let d = e.written_diagnostic(path, span);
     match e {
         FileError::Outside => RunError::program(d),

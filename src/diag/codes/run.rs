@@ -2,7 +2,8 @@
 
 use crate::diag::{Code, CodeInfo};
 
-pub static CODES: &[Code] = &[&NOT_FINITE, &INDEX, &DIVISION_BY_ZERO, &CHECK_FAILED, &UNWRITABLE, &WEIGHTS];
+pub static CODES: &[Code] =
+    &[&NOT_FINITE, &INDEX, &DIVISION_BY_ZERO, &CHECK_FAILED, &UNWRITABLE, &WEIGHTS, &RESUME];
 
 pub static NOT_FINITE: CodeInfo = CodeInfo {
     code: "NN0401",
@@ -60,4 +61,14 @@ pub static WEIGHTS: CodeInfo = CodeInfo {
 dtype, and nothing else. Nothing is changed unless all of it fits.",
     failing: "variable w: f32[2] = ones()\nvariable b: f32 = zeros()\nsave w to \"saved/part.npz\"\nload \"saved/part.npz\"\n",
     mended: "variable w: f32[2] = ones()\nvariable b: f32 = zeros()\nsave to \"saved/all.npz\"\nload \"saved/all.npz\"\n",
+};
+
+pub static RESUME: CodeInfo = CodeInfo {
+    code: "NN0407",
+    title: "no checkpoint to go on from",
+    explanation: "`--resume DIR` goes on from the newest checkpoint in DIR that is whole and of this program: the same model, \
+loss, data, start values and settings of the training. Only its length, and what is printed, may have changed. Each checkpoint \
+that was passed over is listed with what is wrong with it or differs. Without `--resume` the program starts anew.",
+    failing: "",
+    mended: "",
 };

@@ -1,0 +1,273 @@
+//! A run that goes on from a checkpoint ends in the same bits, and says the same, as one that never stopped.
+
+mod common;
+
+use common::{run_in, scratch, stderr};
+use nn::check::program::{Overrides, Program};
+use nn::driver;
+use nn::runtime::engine::{Backend, Settings};
+use nn::runtime::error::RunError;
+use nn::runtime::files::{FileError, Files, InMemory, Opened};
+use nn::runtime::output::Collected;
+use nn::runtime::session::{self, Options};
+use nn::source::Sources;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+/// Files in memory that keep every state they were ever in: a checkpoint that goes is still there.
+#[derive(Default)]
+struct History {
+    now: InMemory,
+    written: RefCell<Vec<(String, Vec<u8>)>>,
+}
+
+impl Files for History {
+    fn real(&self, path: &str) -> Result<PathBuf, FileError> {
+        self.now.real(path)
+    }
+    fn open(&self, path: &str) -> Result<Opened, FileError> {
+        self.now.open(path)
+    }
+    fn open_trusted(&self, path: &Path) -> Result<Opened, FileError> {
+        self.now.open_trusted(path)
+    }
+    fn list_trusted(&self, directory: &Path) -> Result<Vec<String>, FileError> {
+        self.now.list_trusted(directory)
+    }
+    fn may_write(&self, path: &str) -> Result<(), FileError> {
+        self.now.may_write(path)
+    }
+    fn write(&self, path: &str, content: &[u8]) -> Result<(), FileError> {
+        self.written.borrow_mut().push((path.to_string(), content.to_vec()));
+        self.now.write(path, content)
+    }
+    fn open_written(&self, path: &str) -> Result<Opened, FileError> {
+        self.now.open_written(path)
+    }
+    fn remove_written(&self, path: &str) -> Result<(), FileError> {
+        self.now.remove_written(path)
+    }
+}
+
+impl History {
+    /// The files as they were just after the checkpoint of so many steps, if it was written.
+    fn after(&self, step: i64) -> Option<InMemory> {
+        let name = checkpoint(step);
+        let written = self.written.borrow();
+        let end = written.iter().position(|(path, _)| *path == name)?;
+        let mut files = InMemory::default();
+        for (path, content) in &written[..=end] {
+            if !path.starts_with("ck/") || *path == name {
+                files = files.with(path, content.clone());
+            }
+        }
+        Some(files)
+    }
+}
+
+fn checkpoint(step: i64) -> String {
+    format!("ck/train2-step{step:012}.safetensors")
+}
+
+fn program(text: &str) -> Program {
+    let found = driver::front("test.nn", text, &Overrides::default(), &mut Sources::default());
+    found.unwrap_or_else(|d| panic!("{text}\n{d:#?}"))
+}
+
+fn run(
+    text: &str,
+    files: &dyn Files,
+    settings: &Settings,
+    resume: bool,
+) -> (Result<(), RunError>, Collected) {
+    let resume = resume.then(|| PathBuf::from("ck"));
+    let options = Options { settings: settings.clone(), resume, ..Options::default() };
+    let mut output = Collected::default();
+    let result = session::run(&program(text), options, files, &mut output, &mut |_, _| {});
+    (result, output)
+}
+
+/// 43 rows in batches of 8: six steps an epoch, the last with three rows. A second training after a first one,
+/// with everything that has a state: Adam, an average with warm-up, a schedule, the states of batch norm, an order of
+/// rows for each epoch, the best value so far, patience.
+const PROGRAM: &str = "seed 5
+rng r = numpy(3)
+dataset d {
+  X: f32[n, 4] = r.normal([43, 4])
+  Y: f32[n, 1] = X[:, 0:1] * X[:, 1:2] + X[:, 2:3]
+}
+placeholder x: f32[batch, 4]
+placeholder y: f32[batch, 1]
+feed x = X, y = Y
+h = dense(x, 5) |> batch_norm(name=\"norm\") |> tanh() |> dropout(0.2)
+p = dense(h, 1)
+loss l = mean(square(p - y))
+loss worst = max(abs(p - y))
+train l on d {
+  optimizer = momentum(lr=0.01, beta=0.9)
+  steps = 3
+  ema = 0.5
+  every 1 step print \"first {step}\"
+}
+train l on d {
+  optimizer = adam(lr=exponential_decay(0.05, 10, 0.9), clip_norm=1.0)
+  epochs = 6
+  batch = 8
+  shuffle = true
+  shuffle_seed = 7
+  ema = 0.9
+  ema_warmup = true
+  checkpoint every 1 step to \"ck\"
+  at start print \"start\"
+  every 1 step print \"step {step} of epoch {epoch}: {l:.9g}, {worst:.9g}\"
+  every 1 epoch eval l, worst on d
+  keep best worst on d to \"best.npz\"
+  stop after 5 epochs without better worst on d by 0.01
+  at end print \"end {l:.9g} {worst:.9g}\"
+}
+save to \"final.safetensors\"
+load \"best.npz\"
+print l, worst on d
+print \"{l:.9g}\" on d
+";
+
+fn goes_on_from(text: &str, settings: &Settings, steps: &[i64]) {
+    let whole = History::default();
+    let (result, full) = run(text, &whole, settings, false);
+    result.expect("a run without errors");
+    let last = (1..=36).rev().find(|s| whole.after(*s).is_some()).expect("a checkpoint");
+    for step in steps {
+        let files = whole.after(*step).expect("a checkpoint a step");
+        let (result, rest) = run(text, &files, settings, true);
+        result.unwrap_or_else(|e| panic!("from step {step}: {e:?}"));
+        assert_eq!(files.content("final.safetensors"), whole.now.content("final.safetensors"), "from {step}");
+        assert_eq!(files.content("best.npz"), whole.now.content("best.npz"), "from {step}");
+        // The last checkpoint holds the optimizer's state and the averages.
+        assert_eq!(files.content(&checkpoint(last)), whole.now.content(&checkpoint(last)), "from {step}");
+        // Its own line was printed before the checkpoint of a step was written.
+        let said = format!("step {} of", step - 1);
+        let after = full.lines.iter().position(|l| l.starts_with(&said)).expect("a line a step") + 1;
+        let after = after + usize::from(full.lines[after].starts_with("d: "));
+        assert_eq!(rest.lines, full.lines[after..], "from {step}");
+        assert!(rest.notes[0].starts_with(&format!("resumed after {step} step")), "{:?}", rest.notes);
+        assert_eq!(rest.notes[1..], full.notes[..], "from {step}");
+    }
+}
+
+#[test]
+fn a_resumed_run_ends_in_the_same_bits_from_20_steps() {
+    let steps: Vec<i64> = (1..=19).chain([24, 30]).collect();
+    goes_on_from(PROGRAM, &Settings::default(), &steps);
+}
+
+#[test]
+fn a_resumed_run_ends_in_the_same_bits_on_every_backend_and_level() {
+    goes_on_from(PROGRAM, &Settings { backend: Backend::Loops, ..Settings::default() }, &[1, 6, 11, 17]);
+    goes_on_from(PROGRAM, &Settings { backend: Backend::Graph, ..Settings::default() }, &[5, 12]);
+    goes_on_from(PROGRAM, &Settings { opt: 0, ..Settings::default() }, &[2, 6, 13]);
+}
+
+/// Nothing is left to train, and what is printed at the end is of a step that this process never ran.
+#[test]
+fn a_run_goes_on_after_its_last_step() {
+    let text = PROGRAM.replace("  stop after 5 epochs without better worst on d by 0.01\n", "");
+    goes_on_from(&text, &Settings::default(), &[36]);
+}
+
+/// A checkpoint of one backend or level is one of the other: the bits are the same.
+#[test]
+fn backends_share_checkpoints() {
+    let whole = History::default();
+    run(PROGRAM, &whole, &Settings::default(), false).0.expect("a run without errors");
+    let files = whole.after(8).expect("a checkpoint");
+    let other = Settings { backend: Backend::Loops, opt: 0, ..Settings::default() };
+    run(PROGRAM, &files, &other, true).0.expect("a run without errors");
+    assert_eq!(files.content("final.safetensors"), whole.now.content("final.safetensors"));
+}
+
+fn refused(text: &str, files: &InMemory) -> (u8, Vec<String>) {
+    let e = run(text, files, &Settings::default(), true).0.expect_err("a refusal");
+    (e.exit_code(), e.diagnostic().expect("no bug").notes.clone())
+}
+
+#[test]
+fn another_program_is_refused_with_what_differs() {
+    let whole = History::default();
+    run(PROGRAM, &whole, &Settings::default(), false).0.expect("a run without errors");
+    let files = whole.after(7).expect("a checkpoint");
+    for (from, to, says) in [
+        ("dense(x, 5)", "dense(x, 6)", "the list of variables differs: "),
+        ("batch = 8", "batch = 9", "`batch` differs: 8 in the checkpoint, 9 in the program"),
+        ("shuffle_seed = 7", "shuffle_seed = 8", "`shuffle_seed` differs: 7 in the checkpoint, 8"),
+        ("exponential_decay(0.05", "exponential_decay(0.06", "the optimizer, `wrt` or `ema` differs: "),
+        ("ema = 0.9\n", "ema = 0.8\n", "the optimizer, `wrt` or `ema` differs: "),
+        ("|> tanh()", "|> relu()", "the model or its loss differs: "),
+        ("numpy(3)", "numpy(4)", "the data differs: 43 rows, "),
+        ("seed 5", "seed 6", "the root seed differs: 5 in the checkpoint, 6 in the program"),
+        ("by 0.01", "by 0.02", "`stop` and `keep` differs: "),
+    ] {
+        let (exit, notes) = refused(&PROGRAM.replace(from, to), &files);
+        assert_eq!((exit, notes.len()), (4, 1), "{from}: {notes:?}");
+        assert!(notes[0].contains(says), "{from}: {notes:?}");
+    }
+    // What does not change the course of the training may differ, its length too.
+    for (from, to) in
+        [("epochs = 6", "epochs = 7"), ("{l:.9g}, ", ""), ("loss worst", "unused = p + 1\nloss worst")]
+    {
+        run(&PROGRAM.replace(from, to), &files.clone(), &Settings::default(), true).0.expect(to);
+    }
+    let (exit, notes) = refused(&PROGRAM.replace("epochs = 6", "epochs = 1"), &files);
+    assert_eq!((exit, notes), (4, vec!["it has done 7 steps, and the training has 6".to_string()]));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over() {
+    let whole = History::default();
+    run(PROGRAM, &whole, &Settings::default(), false).0.expect("a run without errors");
+    let good = whole.after(7).and_then(|f| f.content(&checkpoint(7))).expect("a checkpoint");
+    let bytes = whole.after(8).and_then(|f| f.content(&checkpoint(8))).expect("a checkpoint");
+    let end = bytes.len() - 1;
+    for damage in [0, 9, 200, 1000, end - 100, end] {
+        let mut damaged = bytes.clone();
+        damaged[damage] ^= 1;
+        let only = InMemory::default().with(&checkpoint(8), damaged.clone());
+        let (exit, notes) = refused(PROGRAM, &only);
+        assert_eq!((exit, notes.len()), (4, 1));
+        assert!(notes[0].contains("damaged"), "byte {damage}: {notes:?}");
+        let best = whole.after(7).and_then(|f| f.content("best.npz")).expect("kept");
+        let both = only.with(&checkpoint(7), good.clone()).with("best.npz", best);
+        let (result, output) = run(PROGRAM, &both, &Settings::default(), true);
+        result.expect("goes on from the older one");
+        assert!(output.notes[0].starts_with("passed over ck"), "{:?}", output.notes);
+        assert!(output.notes[1].starts_with("resumed after 7 steps"), "{:?}", output.notes);
+        assert_eq!(both.content("final.safetensors"), whole.now.content("final.safetensors"));
+    }
+    let (exit, _) = refused(PROGRAM, &InMemory::default().with(&checkpoint(8), &bytes[..bytes.len() / 2]));
+    assert_eq!(exit, 4);
+    let (exit, _) = refused(PROGRAM, &InMemory::default());
+    assert_eq!(exit, 4);
+}
+
+/// On the disk: two checkpoints stay, and `--resume` goes on from the newest.
+#[test]
+fn the_command_line_resumes() {
+    let dir = scratch("resume");
+    std::fs::write(dir.join("p.nn"), PROGRAM).expect("written");
+    let first = run_in(&dir, &["run", "p.nn"]);
+    assert!(first.status.success(), "{}", stderr(&first));
+    let wanted = std::fs::read(dir.join("final.safetensors")).expect("saved");
+    let mut names: Vec<String> = std::fs::read_dir(dir.join("ck"))
+        .expect("checkpoints")
+        .map(|e| e.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), 2, "{names:?}");
+    std::fs::remove_file(dir.join("ck").join(&names[1])).expect("removed");
+    std::fs::remove_file(dir.join("final.safetensors")).expect("removed");
+    let second = run_in(&dir, &["run", "p.nn", "--resume", "ck"]);
+    assert!(second.status.success(), "{}", stderr(&second));
+    assert!(stderr(&second).starts_with("resumed after "), "{}", stderr(&second));
+    assert_eq!(std::fs::read(dir.join("final.safetensors")).expect("saved"), wanted);
+    let none = run_in(&dir, &["run", "p.nn", "--resume", "nowhere"]);
+    assert_eq!(none.status.code(), Some(4), "{}", stderr(&none));
+}
