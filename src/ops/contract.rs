@@ -29,7 +29,11 @@ pub static MATMUL: OpDef = OpDef {
         let y = plain(b, c, 1);
         vjp::each(b, c, |b, c, i| {
             // A mask says nothing about a sum of products, so it ends here.
-            let to = b.ty(if i == 0 { x } else { y }).shape.clone();
+            let mut to = b.ty(c.operands[i]).shape.clone();
+            if c.attrs.flag(FLAGS[i]) {
+                let rank = to.len();
+                to.swap(rank - 2, rank - 1);
+            }
             let value = if i == 0 {
                 let t = build::matrix_transpose(b, y);
                 let value = build::matmul(b, c.adjoint, t);
