@@ -17,7 +17,7 @@ use nn::loops::memory::Interpreted;
 use nn::loops::types::Stop;
 use nn::ops;
 use nn::ops::build::{self, Keep};
-use nn::random_graph::{Mode, RandomGraph, Settings, generate};
+use nn::random_graph::{Mode, RandomGraph, Settings, Statistics, generate, pairs};
 use nn::rng::numpy::RandomState;
 use nn::scalar::DType;
 use nn::tensor::Tensor;
@@ -161,30 +161,48 @@ fn case_of(g: &RandomGraph, steps: i64) -> Case {
     Case { function: g.function.clone(), values, rows: g.bindings.sizes[BATCH], steps }
 }
 
-/// Forward, backward and update of `count` graphs: two steps in every form give the same bits; the first
-/// step is near the definition, or equal to it where no operation rounds.
+/// Forward, backward and update of a graph: two steps in every form give the same bits; the first step is near the
+/// definition, or equal to it where no operation rounds.
+fn graph_agrees(g: &RandomGraph, mode: Mode) -> Result<(), String> {
+    bits::every_form_agrees(&case_of(g, 2))?;
+    let once = case_of(g, 1);
+    let (program, target) = bits::lowered(&once, PLAIN)?;
+    let left = bits::run(&once, &program, &target, &Interpreted)?;
+    match mode {
+        Mode::Smooth => near_propagated(&once, &left),
+        Mode::Exact => {
+            let want = once.defined().map_err(|e| e.to_string())?;
+            let mut each = left.values.iter().zip(&want);
+            each.try_for_each(|((name, have), (_, want))| {
+                bounds::within(have, want, &mut |_, _| 0.0).map_err(|e| format!("`{name}`: {e}"))
+            })
+        }
+        Mode::Special => Ok(()),
+    }
+}
+
 fn graphs(mode: Mode, count: u64) {
     for seed in 0..count / EVERY as u64 {
         let dtype = if seed % 2 == 0 { DType::F32 } else { DType::F64 };
         let g = generate(seed, &Settings { mode, dtype, size: 14 });
-        let what = |e: String| format!("{mode:?} seed {seed}: {e}");
-        let case = case_of(&g, 2);
-        bits::every_form_agrees(&case).map_err(what).unwrap_or_else(|e| panic!("{e}"));
-        let once = case_of(&g, 1);
-        let (program, target) = bits::lowered(&once, PLAIN).map_err(what).unwrap_or_else(|e| panic!("{e}"));
-        let left = bits::run(&once, &program, &target, &Interpreted).expect("it ran before");
-        let near = match mode {
-            Mode::Smooth => near_propagated(&once, &left),
-            Mode::Exact => {
-                let want = once.defined().expect("a graph has a value");
-                let mut each = left.values.iter().zip(&want);
-                each.try_for_each(|((name, have), (_, want))| {
-                    bounds::within(have, want, &mut |_, _| 0.0).map_err(|e| format!("`{name}`: {e}"))
-                })
-            }
-            Mode::Special => Ok(()),
-        };
-        near.map_err(what).unwrap_or_else(|e| panic!("{e}"));
+        graph_agrees(&g, mode).unwrap_or_else(|e| panic!("{mode:?} seed {seed}: {e}"));
+    }
+}
+
+/// Each pair of ops that types allow, one feeding the other: in f32, and a part of them in f64.
+#[test]
+fn every_pair_of_ops() {
+    let possible = pairs::possible();
+    for (dtype, every) in [(DType::F32, EVERY), (DType::F64, 4 * EVERY)] {
+        let mut statistics = Statistics::default();
+        let settings = Settings { dtype, ..Settings::default() };
+        let some: Vec<_> = possible.iter().copied().step_by(every).collect();
+        for (i, (mode, g)) in pairs::covering(&some, &settings).iter().enumerate() {
+            statistics.add(g);
+            graph_agrees(g, *mode).unwrap_or_else(|e| panic!("{dtype}, graph {i}, {mode:?}: {e}"));
+        }
+        let seen = statistics.adjacency().0 * possible.len() as f64;
+        assert!(seen >= 0.95 * some.len() as f64, "{dtype}: {seen} of {}", some.len());
     }
 }
 

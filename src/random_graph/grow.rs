@@ -3,12 +3,14 @@
 use crate::interp::Bindings;
 use crate::ir::build::Builder;
 use crate::ir::dim::Dim;
-use crate::ir::graph::{Attr, Attrs, NodeId, Type};
-use crate::ir::op::{Class, EvalCx, OpDef, ParamKind, SliceStep};
+use crate::ir::graph::{NodeId, Type};
+use crate::ir::op::{Class, EvalCx, OpDef};
 use crate::ops::{self, build};
-use crate::random_graph::{Mode, Settings, matrix, scalar_of, values};
+use crate::random_graph::instance::{Instance, alike, instances, usable};
+use crate::random_graph::{Mode, RandomGraph, Settings, finish, matrix, scalar_of, values};
 use crate::rng::numpy::RandomState;
 use crate::scalar::DType;
+use crate::tensor::Tensor;
 use ndarray::ArrayD;
 use std::sync::Arc;
 
@@ -16,36 +18,12 @@ use std::sync::Arc;
 const SIZES: [i64; 8] = [1, 2, 3, 4, 5, 7, 8, 9];
 const ROWS: [i64; 9] = [0, 1, 2, 3, 5, 7, 8, 13, 17];
 
-/// Ops that keep whole numbers whole, and whose gradients do.
-const EXACT: [&str; 20] = [
-    "add",
-    "sub",
-    "mul",
-    "neg",
-    "abs",
-    "sign",
-    "maximum",
-    "minimum",
-    "where",
-    "clip",
-    "eq",
-    "lt",
-    "ge",
-    "sum",
-    "transpose",
-    "reshape",
-    "broadcast",
-    "slice",
-    "matmul",
-    "cast",
-];
-
 pub struct Growing {
     pub random: RandomState,
     pub b: Builder,
     pub bindings: Bindings,
     pub variables: Vec<NodeId>,
-    settings: Settings,
+    pub settings: Settings,
     /// The value of every node.
     values: Vec<ArrayD<f64>>,
     /// What further ops may take.
@@ -55,19 +33,21 @@ pub struct Growing {
 
 impl Growing {
     pub fn new(random: RandomState, settings: Settings) -> Growing {
-        let may = |op: &&OpDef| {
-            !matches!(op.class, Class::Leaf | Class::Internal)
-                && (settings.mode != Mode::Exact || EXACT.contains(&op.name))
+        let ops = match settings.mode {
+            Mode::Exact => values::exact_ops().to_vec(),
+            _ => ops::all().filter(|op| usable(op)).collect(),
         };
+        let mut bindings = Bindings::default();
+        bindings.sizes.insert(Arc::from("batch"), 1);
         Growing {
             random,
             b: Builder::default(),
-            bindings: Bindings::default(),
+            bindings,
             variables: Vec::new(),
             settings,
             values: Vec::new(),
             pool: Vec::new(),
-            ops: ops::all().filter(may).collect(),
+            ops,
         }
     }
 
@@ -141,25 +121,32 @@ impl Growing {
     /// Adds one op, if a few tries find operands that it accepts.
     pub fn grow(&mut self) {
         for _ in 0..40 {
-            // Products are what nets are made of: they are tried more often than their one row would be.
-            let matmul = ops::find("matmul").expect("the op table has a matrix product");
-            let any = self.below(self.ops.len());
-            let op = if self.one_in(8) { matmul } else { self.ops[any] };
-            let (nodes, variables) = (self.b.graph.nodes.len(), self.variables.len());
-            let pool = self.pool.len();
-            if let Some(id) = self.try_op(op)
-                && self.evaluate()
-            {
-                self.pool.push(id);
+            // Products are what nets are made of: they are tried more often than their few rows would be.
+            let products: Vec<_> =
+                self.ops.iter().copied().filter(|op| op.class == Class::Contraction).collect();
+            let from = if self.one_in(8) { products } else { self.ops.clone() };
+            let op = from[self.below(from.len())];
+            if self.attempt(|g| g.try_op(op)).is_some() {
                 return;
             }
-            self.b.graph.nodes.truncate(nodes);
-            self.values.truncate(nodes);
-            self.pool.truncate(pool);
-            for v in self.variables.drain(variables..) {
-                self.bindings.nodes.remove(&v);
-            }
         }
+    }
+
+    /// What `make` adds, if it has a value that the mode allows; otherwise everything is as before.
+    pub fn attempt(&mut self, make: impl FnOnce(&mut Growing) -> Option<NodeId>) -> Option<NodeId> {
+        let (nodes, variables, pool) = (self.values.len(), self.variables.len(), self.pool.len());
+        if let Some(id) = make(self)
+            && self.evaluate()
+        {
+            self.pool.push(id);
+            return Some(id);
+        }
+        self.b.graph.nodes.truncate(nodes);
+        self.values.truncate(nodes);
+        self.pool.truncate(pool);
+        self.variables.truncate(variables);
+        self.bindings.nodes.retain(|id, _| id.index() < nodes);
+        None
     }
 
     /// Computes what was added; false if the mode does not allow it.
@@ -187,7 +174,7 @@ impl Growing {
                 sizes: &self.bindings.sizes,
             };
             match (node.op.eval)(&cx) {
-                Ok(value) if values::fits(self.settings.mode, node, &operands, &value) => {
+                Ok(value) if values::fits(self.settings.mode, node.op, &cx, &value) => {
                     self.values.push(value)
                 }
                 _ => return false,
@@ -196,26 +183,46 @@ impl Growing {
         true
     }
 
+    /// The op on something of the pool, in a way that one of its samples shows.
     fn try_op(&mut self, op: &'static OpDef) -> Option<NodeId> {
-        match op.name {
-            "matmul" => return self.matmul(),
-            "take" => return self.take(),
-            "transpose" | "reshape" | "broadcast" | "slice" | "pad" => return self.movement(op),
-            _ => {}
+        let shown = instances(op);
+        if op.arity == 0 {
+            let i = self.below(shown.len());
+            return self.b.apply(op, &[], shown.get(i)?.attrs.clone()).ok();
         }
         let x = self.pick()?;
-        let mut operands = vec![x];
-        while operands.len() < op.arity {
-            let partner = self.partner(x, op);
-            operands.push(partner);
+        let ty = self.b.ty(x).clone();
+        let uses: Vec<(&Instance, usize)> = shown
+            .iter()
+            .flat_map(|i| (0..i.types.len()).map(move |slot| (i, slot)))
+            .filter(|(i, slot)| alike(&i.types[*slot], &ty))
+            .collect();
+        if uses.is_empty() {
+            let i = self.below(shown.len());
+            let own = self.in_own_dtype(shown.get(i)?, op);
+            return self.apply(op, &own, None);
         }
-        if op.name == "where" {
-            operands[0] = self.condition(x);
-        } else if op.arity == 2 && self.one_in(2) {
-            operands.swap(0, 1);
+        for _ in 0..6 {
+            let i = self.below(uses.len());
+            let (instance, slot) = uses.get(i)?;
+            if let Some(instance) = instance.taking(op, *slot, &ty) {
+                return self.apply(op, &instance, Some((*slot, x)));
+            }
         }
-        let attrs = self.attributes(op, x)?;
-        self.b.apply(op, &operands, attrs).ok()
+        None
+    }
+
+    /// The op as the instance uses it, with one operand given.
+    fn apply(&mut self, op: &'static OpDef, i: &Instance, given: Option<(usize, NodeId)>) -> Option<NodeId> {
+        let mut operands = Vec::new();
+        for slot in 0..i.types.len() {
+            operands.push(match given {
+                Some((at, x)) if at == slot => x,
+                Some((_, x)) => self.partner(x, &i.types[slot], &i.values[slot])?,
+                None => self.leaf(&i.types[slot], &i.values[slot])?,
+            });
+        }
+        self.b.apply(op, &operands, i.attrs.clone()).ok()
     }
 
     /// One of the pool, later ones more often, so that chains grow.
@@ -226,229 +233,101 @@ impl Growing {
         self.pool.get(i).copied()
     }
 
-    /// Something of x's type for the same op: x itself, another value (broadcast if it must be), or a constant.
-    fn partner(&mut self, x: NodeId, op: &OpDef) -> NodeId {
-        if op.arity == 2 && self.one_in(6) {
-            return x;
+    /// Something of this type for an op that takes x too: x itself or its transpose, another value (broadcast if it
+    /// must be), a constant, a leaf.
+    fn partner(&mut self, x: NodeId, ty: &Type, example: &ArrayD<f64>) -> Option<NodeId> {
+        let own = self.b.ty(x).clone();
+        if own == *ty && self.one_in(6) {
+            return Some(x);
         }
-        let ty = self.b.ty(x).clone();
-        let fits: Vec<NodeId> = self
-            .pool
-            .iter()
-            .copied()
-            .filter(|id| {
-                let t = self.b.ty(*id);
-                *id != x && t.dtype == ty.dtype && stretches(&t.shape, &ty.shape)
-            })
-            .collect();
-        if fits.is_empty() || self.one_in(5) {
+        let turned = own.rank() == 2 && own.shape.iter().rev().eq(&ty.shape) && own.dtype == ty.dtype;
+        if turned && self.one_in(3) {
+            return Some(build::matrix_transpose(&mut self.b, x));
+        }
+        if self.one_in(6) && ty.dtype != DType::Bool {
             let value = match self.settings.mode {
                 Mode::Exact => self.random.integer(-2, 4) as f64,
+                _ if ty.dtype.is_int() => self.random.integer(0, 3) as f64,
                 _ => f64::from((0.25 + 2.0 * self.random.uniform()) as f32),
             };
-            return build::like(&mut self.b, x, value);
+            return Some(build::filled(&mut self.b, ty, value));
+        }
+        let fits = |id: &NodeId| {
+            let t = self.b.ty(*id);
+            *id != x && t.dtype == ty.dtype && stretches(&t.shape, &ty.shape)
+        };
+        let fits: Vec<NodeId> = self.pool.iter().copied().filter(fits).collect();
+        if fits.is_empty() || self.one_in(8) {
+            return self.leaf(ty, example);
         }
         let y = fits[self.below(fits.len())];
-        build::broadcast_to(&mut self.b, y, &ty.shape)
+        Some(build::broadcast_to(&mut self.b, y, &ty.shape))
     }
 
-    /// A bool of x's shape.
-    fn condition(&mut self, x: NodeId) -> NodeId {
-        let ty = self.b.ty(x).clone();
-        let bools: Vec<NodeId> = self
-            .pool
-            .iter()
-            .copied()
-            .filter(|id| self.b.ty(*id).dtype == DType::Bool && stretches(&self.b.ty(*id).shape, &ty.shape))
-            .collect();
-        if !bools.is_empty() && self.one_in(2) {
-            let c = bools[self.below(bools.len())];
-            return build::broadcast_to(&mut self.b, c, &ty.shape);
+    /// A new leaf with values like those of a sample: a variable where it can be one.
+    fn leaf(&mut self, ty: &Type, example: &ArrayD<f64>) -> Option<NodeId> {
+        // A variable's size does not depend on the data's.
+        let shape: Vec<usize> =
+            ty.shape.iter().map(|d| d.as_const().map(|n| n as usize)).collect::<Option<_>>()?;
+        // Leaves must come after what is there already has its value.
+        if !self.evaluate() {
+            return None;
         }
-        if ty.dtype == DType::Bool {
-            return x;
+        let value = match self.settings.mode {
+            Mode::Smooth => values::like(&mut self.random, example, &shape),
+            _ if !ty.dtype.is_float() => values::like(&mut self.random, example, &shape),
+            mode => values::floats(&mut self.random, mode, &shape),
+        };
+        if ty.dtype != self.settings.dtype {
+            let elements = value.iter().copied().collect();
+            return Some(build::constant(&mut self.b, Tensor::from_f64(ty.dtype, &shape, elements)));
         }
-        let pivot = build::like(&mut self.b, x, if ty.dtype.is_float() { 0.25 } else { 1.0 });
-        build::gt(&mut self.b, x, pivot)
+        let name = format!("w{}", self.variables.len() + 1);
+        let v = build::variable(&mut self.b, &name, ty.clone());
+        self.variables.push(v);
+        self.bindings.nodes.insert(v, value.clone());
+        self.values.push(value);
+        self.pool.push(v);
+        Some(v)
     }
 
-    /// Values for the op's parameters, drawn by their kinds.
-    fn attributes(&mut self, op: &OpDef, x: NodeId) -> Option<Attrs> {
-        let rank = self.b.ty(x).rank();
-        let mut attrs = Attrs::none();
-        for p in op.params {
-            attrs = match p.kind {
-                ParamKind::Axes => {
-                    let axes = (0..rank).filter(|_| self.one_in(2)).collect();
-                    attrs.with(p.name, Attr::Axes(axes))
-                }
-                ParamKind::Axis(_) => {
-                    let axis = self.below(rank);
-                    if self.shape(x).get(axis).is_none_or(|n| *n == 0) {
-                        return None;
+    /// `consumer` of what `producer` makes of new leaves: as the first of the producer's uses that the consumer has a
+    /// use for, and the mode allows.
+    pub fn pair(&mut self, producer: &'static OpDef, consumer: &'static OpDef) -> Option<NodeId> {
+        let mut tries = 0;
+        for p in instances(producer) {
+            for c in instances(consumer) {
+                for slot in (0..c.types.len()).filter(|slot| alike(&p.out, &c.types[*slot])) {
+                    let p = self.in_own_dtype(p, producer);
+                    let Some((p, c)) = c
+                        .taking(consumer, slot, &p.out)
+                        .map(|c| (p.clone(), c))
+                        .or_else(|| Some((p.giving(producer, &c.types[slot])?, c.clone())))
+                    else {
+                        continue;
+                    };
+                    let made = self.attempt(|g| {
+                        let x = g.apply(producer, &p, None)?;
+                        g.apply(consumer, &c, Some((slot, x)))
+                    });
+                    tries += 1;
+                    if made.is_some() || tries >= 60 {
+                        return made;
                     }
-                    attrs.with(p.name, Attr::Int(axis as i64))
                 }
-                ParamKind::NewAxis(_) => {
-                    let axis = self.below(rank + 1);
-                    attrs.with(p.name, Attr::Int(axis as i64))
-                }
-                ParamKind::Flag => {
-                    let flag = self.one_in(2);
-                    attrs.with(p.name, Attr::Bool(flag))
-                }
-                ParamKind::DType => {
-                    let all =
-                        [self.settings.dtype, DType::F32, DType::F64, DType::I64, DType::I32, DType::Bool];
-                    let dtype = all[self.below(all.len())];
-                    attrs.with(p.name, Attr::DType(dtype))
-                }
-                ParamKind::Dim => attrs.with(p.name, Attr::Dims(vec![Dim::constant(5)])),
-                ParamKind::Hidden if p.name == "dtype" => {
-                    attrs.with(p.name, Attr::DType(self.settings.dtype))
-                }
-                _ => return None,
-            };
+            }
         }
-        Some(attrs)
+        None
     }
 
-    /// A product with a new variable, with a value that fits, or with the operand's own transpose.
-    fn matmul(&mut self) -> Option<NodeId> {
-        let matrices: Vec<NodeId> = self
-            .pool
-            .iter()
-            .copied()
-            .filter(|id| self.b.ty(*id).rank() == 2 && self.b.ty(*id).dtype == self.settings.dtype)
-            .collect();
-        if matrices.is_empty() {
-            return None;
-        }
-        let x = matrices[self.below(matrices.len())];
-        if self.one_in(6) {
-            let t = build::matrix_transpose(&mut self.b, x);
-            let (l, r) = if self.one_in(2) { (x, t) } else { (t, x) };
-            return Some(build::matmul(&mut self.b, l, r));
-        }
-        let inner = self.b.ty(x).shape[1].clone();
-        let fits: Vec<NodeId> =
-            matrices.into_iter().filter(|y| self.b.ty(*y).shape.contains(&inner)).collect();
-        if fits.is_empty() || self.one_in(3) {
-            // A variable's size does not depend on the data's.
-            inner.as_const()?;
-            // Leaves must come after what is there already has its value.
-            if !self.evaluate() {
-                return None;
-            }
-            let columns = self.size();
-            let w = self.variable(vec![inner, columns]);
-            return Some(build::matmul(&mut self.b, x, w));
-        }
-        let mut y = fits[self.below(fits.len())];
-        if self.b.ty(y).shape[0] != inner {
-            y = build::matrix_transpose(&mut self.b, y);
-        }
-        Some(build::matmul(&mut self.b, x, y))
-    }
-
-    /// Rows of something by indices that are in range.
-    fn take(&mut self) -> Option<NodeId> {
-        let x = self.pick()?;
-        let axis = self.below(self.b.ty(x).rank());
-        let n = *self.shape(x).get(axis)? as f64;
-        let indices: Vec<NodeId> = self
-            .pool
-            .iter()
-            .copied()
-            .filter(|id| self.b.ty(*id).dtype.is_int())
-            .filter(|id| self.values[id.index()].iter().all(|i| (0.0..n).contains(i)))
-            .collect();
-        if indices.is_empty() {
-            return None;
-        }
-        let i = indices[self.below(indices.len())];
-        Some(build::take(&mut self.b, x, i, axis))
-    }
-
-    fn movement(&mut self, op: &OpDef) -> Option<NodeId> {
-        let x = self.pick()?;
-        let shape = self.b.ty(x).shape.clone();
-        let rank = shape.len();
-        Some(match op.name {
-            "transpose" => {
-                let axes: Vec<usize> =
-                    self.random.permutation(rank).into_iter().map(|a| a as usize).collect();
-                build::transpose(&mut self.b, x, &axes)
-            }
-            "reshape" => {
-                let to = self.reshaped(&shape)?;
-                build::reshape(&mut self.b, x, &to)
-            }
-            "broadcast" => {
-                if rank == 4 {
-                    return None;
-                }
-                let mut to = shape.clone();
-                for d in to.iter_mut().filter(|d| d.is_one()) {
-                    *d = self.size();
-                }
-                if to == shape || self.one_in(2) {
-                    to.insert(0, self.size());
-                }
-                build::broadcast_to(&mut self.b, x, &to)
-            }
-            "pad" => {
-                let widths: Vec<i64> = shape.iter().map(|_| self.below(3) as i64).collect();
-                let steps = widths.iter().map(|n| SliceStep { start: Dim::constant(*n), step: 1 }).collect();
-                let longer = |(d, n): (&Dim, &i64)| d.add(&Dim::constant(n + 1));
-                let to: Option<Vec<Dim>> = shape.iter().zip(&widths).map(longer).collect();
-                build::pad(&mut self.b, x, steps, &to?)
-            }
-            _ => {
-                let mut steps = Vec::new();
-                let mut to = Vec::new();
-                for d in &shape {
-                    let (step, count) = self.range(d);
-                    steps.push(step);
-                    to.push(count);
-                }
-                build::slice(&mut self.b, x, steps, &to)
-            }
-        })
-    }
-
-    /// Another shape of as many elements: two axes merged, an axis of 1 put in, or a number split.
-    fn reshaped(&mut self, shape: &[Dim]) -> Option<Vec<Dim>> {
-        let mut to = shape.to_vec();
-        if shape.len() >= 2 && self.one_in(2) {
-            let i = self.below(shape.len() - 1);
-            let merged = to[i].mul(&to[i + 1])?;
-            to.splice(i..i + 2, [merged]);
-        } else if shape.len() < 4 {
-            let i = self.below(shape.len() + 1);
-            match to.get(i).and_then(Dim::as_const) {
-                Some(n) if n % 2 == 0 && n > 0 => {
-                    to.splice(i..=i, [Dim::constant(2), Dim::constant(n / 2)]);
-                }
-                _ => to.insert(i, Dim::constant(1)),
-            }
-        }
-        Some(to)
-    }
-
-    /// A range along an axis; all of it if its size has a name, which may turn out to be any.
-    fn range(&mut self, dim: &Dim) -> (SliceStep, Dim) {
-        let whole = (SliceStep { start: Dim::constant(0), step: 1 }, dim.clone());
-        let Some(n) = dim.as_const() else { return whole };
-        if n == 0 || self.one_in(3) {
-            return whole;
-        }
-        let start = self.below(n as usize) as i64;
-        let step = 1 + self.below(2) as i64;
-        let count = (n - start + step - 1) / step;
-        // The same range, sometimes counted from the end.
-        let start = if self.one_in(3) { start - n } else { start };
-        (SliceStep { start: Dim::constant(start), step }, Dim::constant(count))
+    /// The producer's use in the graph's own float, if it takes floats.
+    fn in_own_dtype(&self, i: &Instance, op: &'static OpDef) -> Instance {
+        let float = i.types.iter().position(|t| t.dtype.is_float());
+        let own = float.and_then(|at| {
+            let ty = Type::new(self.settings.dtype, i.types[at].shape.clone());
+            i.taking(op, at, &ty)
+        });
+        own.unwrap_or_else(|| i.clone())
     }
 
     /// The sum of the means or sums of the last floats that nothing uses yet; sometimes one is left out.
@@ -479,6 +358,26 @@ impl Growing {
         let loss = loss.expect("placeholders are floats");
         self.b.graph.node_mut(loss).name.get_or_insert_with(|| "loss".into());
         loss
+    }
+
+    /// The graph whose results are these, and whose loss is their sum, each element weighted by another number so that
+    /// none can hide.
+    pub fn weighted_sum(mut self, seed: u64, ends: &[NodeId]) -> Option<RandomGraph> {
+        let mut loss = None;
+        let mut results = Vec::new();
+        for (i, end) in ends.iter().enumerate() {
+            results.push((format!("r{}", i + 1).into(), *end));
+            let shape = self.shape(*end);
+            let n: usize = shape.iter().product();
+            let weights = (0..n).map(|i| 1.0 + ((i * 37) % 11) as f64 / 8.0).collect();
+            let dtype = self.settings.dtype;
+            let weights = build::constant(&mut self.b, Tensor::from_f64(dtype, &shape, weights));
+            let end = build::cast(&mut self.b, *end, dtype);
+            let product = build::mul(&mut self.b, end, weights);
+            let part = scalar_of(&mut self.b, product, dtype, false);
+            loss = Some(loss.map_or(part, |l| build::add(&mut self.b, l, part)));
+        }
+        finish(seed, self, loss?, results)
     }
 
     /// Some values in between, for the host to read; those that the loss does not need first.

@@ -1,10 +1,12 @@
 //! Small random functions, well typed by construction: forward, loss, gradients, an optimizer's update.
 //!
-//! For tests that compare two ways of computing the same thing, and for `nn fuzz`. The generator walks the op table,
-//! so a new op joins by being in it. Each value is computed as soon as its node is made; what the mode does not
+//! For tests that compare two ways of computing the same thing, and for `nn fuzz`. The generator knows no op by name:
+//! it uses each as the samples of its row do, so a new op joins by being in the table. Each value is computed as soon as its node is made; what the mode does not
 //! allow is taken back and something else tried. A seed gives the same function on every machine.
 
 mod grow;
+mod instance;
+pub mod pairs;
 mod statistics;
 mod values;
 
@@ -19,6 +21,7 @@ use crate::ops::build::{self, Keep};
 use crate::rng::numpy::RandomState;
 use crate::scalar::DType;
 use ndarray::ArrayD;
+use std::sync::Arc;
 
 /// What numbers the function is fed with, and which ops may meet them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -94,6 +97,17 @@ fn attempt(seed: u64, random: RandomState, settings: &Settings) -> Option<Random
     }
     let loss = g.loss();
     let results = g.results(loss);
+    finish(seed, g, loss, results)
+}
+
+/// Gradients and updates for what was grown; `None` if their values are not the mode's.
+fn finish(
+    seed: u64,
+    g: grow::Growing,
+    loss: NodeId,
+    results: Vec<(Arc<str>, NodeId)>,
+) -> Option<RandomGraph> {
+    let settings = g.settings;
     let variables = g.variables.clone();
     let mut bindings = g.bindings;
     let mut random = g.random;

@@ -1,9 +1,10 @@
 //! What a run of generated graphs contained: a generator that tests nothing must be seen.
 
 use crate::ir::graph::{Graph, NodeId};
-use crate::ir::op::{Class, Kernel, OpDef};
+use crate::ir::op::{Class, Kernel};
 use crate::ops;
-use crate::random_graph::RandomGraph;
+use crate::random_graph::instance::usable;
+use crate::random_graph::{RandomGraph, pairs};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug, Default)]
@@ -61,25 +62,20 @@ impl Statistics {
         if self.rejected * 20 > self.graphs {
             out.push(format!("{} graphs were thrown away for {} kept", self.rejected, self.graphs));
         }
-        let unseen = ops::all().filter(|op| expected(op) && !self.ops.contains_key(op.name));
+        let unseen = ops::all().filter(|op| usable(op) && !self.ops.contains_key(op.name));
         out.extend(unseen.map(|op| format!("the op `{}`", op.name)));
         let unseen = FEATURES.iter().filter(|f| !self.features.contains_key(*f));
         out.extend(unseen.map(|f| f.to_string()));
         out
     }
 
-    /// The share of pairs of expected ops (one with a result that the other may take) that occurred.
-    pub fn adjacency(&self) -> f64 {
-        let n = ops::all().filter(|op| expected(op) && op.arity > 0).count();
-        let seen =
-            self.pairs.keys().filter(|(x, y)| [x, y].iter().all(|o| ops::find(o).is_some_and(expected)));
-        seen.count() as f64 / (n * n) as f64
+    /// How many of the pairs that types allow occurred, and those that did not.
+    pub fn adjacency(&self) -> (f64, Vec<(&'static str, &'static str)>) {
+        let possible = pairs::possible();
+        let names = possible.iter().map(|(x, y)| (x.name, y.name));
+        let unseen: Vec<_> = names.filter(|pair| !self.pairs.contains_key(pair)).collect();
+        (1.0 - unseen.len() as f64 / possible.len() as f64, unseen)
     }
-}
-
-/// Ops that a user can write; the internal ones come in with gradients and other ops.
-fn expected(op: &OpDef) -> bool {
-    !matches!(op.class, Class::Internal | Class::Leaf)
 }
 
 fn features(g: &RandomGraph) -> BTreeSet<&'static str> {
