@@ -21,6 +21,12 @@ pub struct Args {
     file: String,
     #[command(flatten)]
     how: How,
+    /// What the program writes goes below this directory, not beside the program.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Files below this directory may be written too.
+    #[arg(long, value_name = "DIR")]
+    allow_write: Vec<PathBuf>,
     /// Go on from the newest checkpoint in this directory.
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
@@ -77,7 +83,8 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         Err(exit) => return exit,
     };
     let front = start.elapsed();
-    let Ready { loaded, options } = ready;
+    let Ready { mut loaded, options } = ready;
+    loaded.files = loaded.files.writing(args.out.clone(), args.allow_write.clone());
     let options = Options { resume: args.resume.clone(), ..options };
     if loaded.program.directives.is_empty() {
         shell.note("this program has no directives such as `train` or `print`: there is nothing to run");
