@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{run_in, scratch, stderr};
+use common::{nn, run_in, scratch, stderr, stdout};
 use nn::check::program::{Overrides, Program};
 use nn::driver;
 use nn::runtime::engine::{Backend, Settings};
@@ -12,7 +12,11 @@ use nn::runtime::output::Collected;
 use nn::runtime::session::{self, Options};
 use nn::source::Sources;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
 /// Files in memory that keep every state they were ever in: a checkpoint that goes is still there.
 #[derive(Default)]
@@ -196,15 +200,18 @@ fn another_program_is_refused_with_what_differs() {
     run(PROGRAM, &whole, &Settings::default(), false).0.expect("a run without errors");
     let files = whole.after(7).expect("a checkpoint");
     for (from, to, says) in [
-        ("dense(x, 5)", "dense(x, 6)", "the list of variables differs: "),
-        ("batch = 8", "batch = 9", "`batch` differs: 8 in the checkpoint, 9 in the program"),
-        ("shuffle_seed = 7", "shuffle_seed = 8", "`shuffle_seed` differs: 7 in the checkpoint, 8"),
-        ("exponential_decay(0.05", "exponential_decay(0.06", "the optimizer, `wrt` or `ema` differs: "),
-        ("ema = 0.9\n", "ema = 0.8\n", "the optimizer, `wrt` or `ema` differs: "),
-        ("|> tanh()", "|> relu()", "the model or its loss differs: "),
-        ("numpy(3)", "numpy(4)", "the data differs: 43 rows, "),
-        ("seed 5", "seed 6", "the root seed differs: 5 in the checkpoint, 6 in the program"),
-        ("by 0.01", "by 0.02", "`stop` and `keep` differs: "),
+        ("dense(x, 5)", "dense(x, 6)", "the list of variables: "),
+        ("batch = 8", "batch = 9", "`batch`: 8 in the checkpoint, 9 in the program"),
+        ("shuffle_seed = 7", "shuffle_seed = 8", "`shuffle_seed`: 7 in the checkpoint, 8"),
+        ("exponential_decay(0.05", "exponential_decay(0.06", "the optimizer, `wrt` or `ema`: "),
+        ("ema = 0.9\n", "ema = 0.8\n", "the optimizer, `wrt` or `ema`: "),
+        ("|> tanh()", "|> relu()", "the model or its loss: "),
+        ("numpy(3)", "numpy(4)", "the data: 43 rows, "),
+        ("seed 5", "seed 6", "the root seed: 5 in the checkpoint, 6 in the program"),
+        ("optimizer = momentum(lr=0.01", "optimizer = momentum(lr=0.02", "an earlier training: "),
+        ("steps = 3", "steps = 4", "an earlier training: "),
+        ("p = dense(h, 1)", "p = dense(h, 1, init=zeros)", "the start values: "),
+        ("by 0.01", "by 0.02", "`stop` and `keep`: "),
     ] {
         let (exit, notes) = refused(&PROGRAM.replace(from, to), &files);
         assert_eq!((exit, notes.len()), (4, 1), "{from}: {notes:?}");
@@ -246,6 +253,49 @@ fn a_damaged_checkpoint_is_passed_over() {
     assert_eq!(exit, 4);
     let (exit, _) = refused(PROGRAM, &InMemory::default());
     assert_eq!(exit, 4);
+}
+
+/// Wherever a run is killed, the next one finds a checkpoint that is whole, and no line is lost.
+#[test]
+fn a_killed_run_can_be_resumed() {
+    let dir = scratch("killed");
+    let text = PROGRAM.replace("epochs = 6", "epochs = 40").replace("stop after 5", "stop after 50");
+    std::fs::write(dir.join("p.nn"), text).expect("written");
+    let whole = run_in(&dir, &["run", "p.nn", "--out", "whole"]);
+    assert!(whole.status.success(), "{}", stderr(&whole));
+    let mut said = BTreeSet::new();
+    for kill in 0..=12 {
+        let mut command = nn();
+        command.args(["run", "p.nn", "--out", "cut"]).current_dir(&dir).stdout(Stdio::piped());
+        if dir
+            .join("cut/ck")
+            .read_dir()
+            .is_ok_and(|mut d| d.any(|e| e.is_ok_and(|e| is_whole(&e.file_name()))))
+        {
+            command.args(["--resume", "cut/ck"]);
+        }
+        let mut run = command.stderr(Stdio::piped()).spawn().expect("nn starts");
+        if kill < 12 {
+            std::thread::sleep(Duration::from_millis(150 + 31 * kill));
+            run.kill().expect("killed, or ended by itself");
+        }
+        let output = run.wait_with_output().expect("an end");
+        assert!(kill < 12 || output.status.success(), "{}", stderr(&output));
+        said.extend(stdout(&output).lines().map(str::to_string));
+    }
+    for name in ["final.safetensors", "best.npz"] {
+        let read = |out: &str| std::fs::read(dir.join(out).join(name)).expect("saved");
+        assert!(read("whole") == read("cut"), "{name} differs");
+    }
+    let stay = std::fs::read_dir(dir.join("cut/ck")).expect("checkpoints").count();
+    assert_eq!(stay, 2, "checkpoints stay, and nothing half written");
+    let lost: Vec<String> =
+        stdout(&whole).lines().map(str::to_string).filter(|l| !said.contains(l)).collect();
+    assert!(lost.is_empty(), "{lost:#?}");
+}
+
+fn is_whole(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|n| n.starts_with("train2-"))
 }
 
 /// On the disk: two checkpoints stay, and `--resume` goes on from the newest.

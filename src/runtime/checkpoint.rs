@@ -41,6 +41,8 @@ pub struct Checkpoint {
     /// Which training of the program, from 0.
     train: usize,
     step: i64,
+    /// Steps of older ones of this training beside it.
+    older: Vec<i64>,
     loss: f64,
     best: Vec<Best>,
     written: Vec<String>,
@@ -93,7 +95,7 @@ impl Session<'_> {
         if !there.contains(&path) {
             there.push(path);
         }
-        if there.len() > KEPT {
+        while there.len() > KEPT {
             // One that cannot be removed does no harm.
             let _ = self.files.remove_written(&there.remove(0));
         }
@@ -117,14 +119,16 @@ impl Session<'_> {
         let mut found: Vec<((usize, i64), String)> =
             names.into_iter().filter_map(|n| Some((number(&n)?, n))).collect();
         found.sort();
-        for (_, name) in found.into_iter().rev() {
-            let path = directory.join(&name);
+        for ((train, step), name) in found.iter().rev() {
+            let path = directory.join(name);
             match self.read_checkpoint(&path, span).and_then(|c| self.fits_program(c)) {
-                Ok(found) => {
+                Ok((directive, mut c)) => {
+                    let steps = found.iter().filter(|((t, s), _)| t == train && s < step);
+                    c.older = steps.map(|((_, s), _)| *s).collect();
                     for p in problems {
                         self.output.note(&format!("passed over {p}"));
                     }
-                    return Ok(found);
+                    return Ok((directive, c));
                 }
                 Err(why) => problems.push(format!("{}: {why}", path.display())),
             }
@@ -173,7 +177,7 @@ impl Session<'_> {
         for (key, ours) in &same {
             let theirs = c.same.get(*key).and_then(Value::as_str).ok_or(OTHER_VERSION)?;
             if ours != theirs {
-                return Err(format!("{key} differs: {theirs} in the checkpoint, {ours} in the program"));
+                return Err(format!("{key}: {theirs} in the checkpoint, {ours} in the program"));
             }
         }
         Ok((directive, c))
@@ -269,8 +273,9 @@ impl Session<'_> {
         }
         for control in &t.train.controls {
             if let ControlKind::Checkpoint { directory, .. } = &control.kind {
-                let path = format!("{directory}/{}", name(c.train, c.step));
-                t.checkpoints.insert(directory.clone(), vec![path]);
+                let steps = c.older.iter().chain([&c.step]);
+                let there = steps.map(|step| format!("{directory}/{}", name(c.train, *step))).collect();
+                t.checkpoints.insert(directory.clone(), there);
             }
         }
         (t.step, t.loss, t.seen) = (c.step, c.loss, seen);
@@ -308,6 +313,7 @@ impl Checkpoint {
             path,
             train: usize::try_from(facts["train"].as_u64()?).ok()?,
             step: facts["step"].as_i64()?,
+            older: vec![],
             loss: f64::from_bits(u64::from_str_radix(facts["loss"].as_str()?, 16).ok()?),
             best: facts["best"].as_array()?.iter().map(best).collect::<Option<_>>()?,
             written: facts["written"]
