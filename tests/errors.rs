@@ -1,8 +1,7 @@
 //! Bad input: exit code, code and rendering, each beside the source that caused it.
 //!
-//! `tests/errors/*.nn` are run with `nn run`, with the arguments of a first line `# args: …`; the files of
-//! `tests/errors/later` use what the language has and the compiler does not yet. A picture drifts silently, so
-//! what matters most is asserted as well.
+//! `tests/errors/*.nn` are run with `nn run`, with the arguments of a first line `# args: …`. A picture drifts
+//! silently, so what matters most is asserted as well.
 
 mod common;
 
@@ -48,16 +47,6 @@ fn file(name: &str) -> Told {
 #[test]
 fn every_mistake_is_told_as_it_was() {
     insta::glob!("errors/*.nn", |path| insta::assert_snapshot!(told(path).text));
-}
-
-#[test]
-fn what_comes_later_is_refused_once() {
-    insta::glob!("errors/later/*.nn", |path| {
-        let told = told(path);
-        insta::assert_snapshot!(told.text);
-        assert_eq!(told.exit, 1, "{}", told.text);
-        assert!(matches!(&told.codes[..], [one] if one.starts_with("NN09")), "{}", told.text);
-    });
 }
 
 #[test]

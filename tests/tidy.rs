@@ -14,6 +14,7 @@ const FORBIDDEN: &[(&str, &[&str], &[&str])] = &[
     ("src/", &["pest"], &["src/syntax/pairs.rs"]),
     ("src/", &["cranelift"], &["src/codegen/"]),
     ("src/", &["clap", "indicatif"], &["src/cli/"]),
+    ("src/", &["plotters"], &["src/runtime/plot/"]),
     ("src/", &["std::fs"], &["src/runtime/files.rs", "src/cli/"]),
     (
         "src/syntax/",

@@ -1,7 +1,6 @@
 //! `print`, `eval` and `check`: which values they need and where their data comes from.
 
 use crate::check::cx::Cx;
-use crate::check::later;
 use crate::check::program::{Action, ActionKind, Input, Line, Piece, Value as Wanted};
 use crate::check::value::{Num, Value};
 use crate::diag::Diagnostic;
@@ -61,9 +60,8 @@ impl Cx<'_> {
                 let path = self.fixed_path(path, "load");
                 (path.map(|path| ActionKind::Load { path }), None, &[][..], "load")
             }
-            ast::ActionKind::Plot { .. } => {
-                later::refuse_file(self, "plot", a.span);
-                return None;
+            ast::ActionKind::Plot { values, path } => {
+                (self.plot(values, path, within.is_some(), a.span), None, &[][..], "plot")
             }
         };
         // The data is checked even if a value is wrong.

@@ -129,6 +129,8 @@ pub struct Cx<'a> {
     /// Statements of `repeat` so far.
     pub unrolled: usize,
     pub feeds: Vec<ast::Feed>,
+    /// The losses and metrics that some `plot` draws.
+    pub plotted: BTreeSet<String>,
     pub sets: BTreeMap<String, ast::Expr>,
     /// `--seed` was given: it wins over `seed` in the file.
     pub fixed_seed: bool,
@@ -172,6 +174,7 @@ impl<'a> Cx<'a> {
             lost: BTreeSet::new(),
             unrolled: 0,
             feeds: Vec::new(),
+            plotted: BTreeSet::new(),
             sets: BTreeMap::new(),
             fixed_seed: false,
             broken_data: BTreeSet::new(),

@@ -253,7 +253,7 @@ pub enum Amount {
 }
 
 /// A dataset or one of its splits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct DataRef {
     pub dataset: usize,
     pub split: Option<usize>,
@@ -306,6 +306,8 @@ pub enum ActionKind {
     Save { variables: Vec<usize>, path: Line },
     /// Reads every variable from a file.
     Load { path: String },
+    /// Draws what trainings have seen of these measures.
+    Plot { measures: Vec<usize>, path: String },
 }
 
 impl ActionKind {
@@ -318,7 +320,7 @@ impl ActionKind {
                 condition.node().into_iter().chain(message.nodes()).collect()
             }
             ActionKind::Save { path, .. } => path.nodes().collect(),
-            ActionKind::Load { .. } => vec![],
+            ActionKind::Load { .. } | ActionKind::Plot { .. } => vec![],
         };
         let mut seen = BTreeSet::new();
         all.into_iter().filter(|id| seen.insert(*id)).collect()
@@ -390,6 +392,8 @@ pub struct Train {
     /// The seed of the permutation.
     pub shuffle: Option<i64>,
     pub events: Vec<Event>,
+    /// The measures whose values are collected for a `plot`.
+    pub collected: Vec<usize>,
     pub controls: Vec<Control>,
     pub span: Span,
 }

@@ -4,6 +4,7 @@ use crate::check::builtins::rng_kind;
 use crate::check::cx::{Binding, Cx, Place};
 use crate::check::entity::{Def, Entity, Home, Role};
 use crate::check::operands::Placed;
+use crate::check::plot::plotted;
 use crate::check::program::{
     DataRef, Directive, Measure, MeasureKind, Overrides, Placeholder, Stream, VariableKind,
 };
@@ -57,6 +58,7 @@ impl Cx<'_> {
 
     /// Definitions may be used above the line they stand on; other names are only remembered.
     pub fn declare(&mut self, ast: &ast::File) {
+        self.plotted = plotted(ast);
         for s in &ast.statements {
             for name in declared(&s.kind) {
                 self.declared.entry(name.name.clone()).or_insert(name.span);

@@ -84,6 +84,13 @@ impl Cx<'_> {
             return;
         }
 
+        let collected = self.collected(&unique);
+        for m in &collected {
+            let node = self.program.measures[*m].node;
+            if !unique.contains(&node) {
+                unique.push(node);
+            }
+        }
         let Some((mut step, gradients, optimizer)) = self.step(loss, unique, &trained, &settings) else {
             return;
         };
@@ -100,6 +107,7 @@ impl Cx<'_> {
             remainder: settings.remainder,
             shuffle: settings.shuffle,
             events,
+            collected,
             controls,
             span,
         })));

@@ -10,6 +10,7 @@ mod ir;
 mod load;
 mod output;
 mod passes;
+mod predict;
 mod run;
 mod shell;
 mod snapshot;
@@ -61,6 +62,8 @@ enum Command {
     Run(run::Args),
     /// Parse, check and lint; nothing runs.
     Check(check::Args),
+    /// Compute one value for the rows of a data file, with saved weights.
+    Predict(predict::Args),
     /// Print a stage of the compiler.
     Ir(ir::Args),
     /// Print the derived gradient of the loss, as a person would write it.
@@ -93,6 +96,7 @@ pub fn main() -> ExitCode {
     shell::catching(&shell, move |shell| match cli.command {
         Command::Run(args) => run::run(&args, shell),
         Command::Check(args) => check::run(&args, shell),
+        Command::Predict(args) => predict::run(&args, shell),
         Command::Ir(args) => ir::run(&args, shell),
         Command::Grad(args) => grad::run(&args, shell),
         Command::Gradcheck(args) => gradcheck::run(&args, shell),

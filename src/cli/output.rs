@@ -58,6 +58,12 @@ impl Output for Terminal<'_> {
         }
     }
 
+    fn picture(&mut self, text: &str) {
+        if std::io::stdout().is_terminal() {
+            self.line(text.trim_end_matches('\n'));
+        }
+    }
+
     fn note(&mut self, text: &str) {
         self.flush();
         if self.shell.quiet {

@@ -150,7 +150,9 @@ impl Session<'_> {
             Some(data) => {
                 self.budget.span = control.span;
                 let values = self.values(&[node], &Input::On(data.clone()), moment, control.span)?;
-                values.first().map(|v| v.at(0).as_f64())
+                let value = values.first().map(|v| v.at(0).as_f64());
+                self.curves.see(measured.measure, &self.data_name(data.data), value.unwrap_or(f64::NAN));
+                value
             }
             None => {
                 self.values_in_step(t, &[node], moment, control.span)?.get(&node).map(|v| v.at(0).as_f64())

@@ -18,6 +18,17 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// The error, with the step of a training it happened in.
+    pub fn in_step(self, step: i64) -> RunError {
+        match self {
+            RunError::Numerical(mut d) => {
+                d.notes.push(format!("in step {step}; steps count from 0"));
+                RunError::Numerical(d)
+            }
+            other => other,
+        }
+    }
+
     pub fn program(d: Diagnostic) -> RunError {
         RunError::Program(Box::new(d))
     }

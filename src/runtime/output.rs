@@ -17,6 +17,8 @@ pub trait Output {
     fn note(&mut self, text: &str);
     /// Every line so far must outlive this process: after a checkpoint it is not printed again.
     fn flush(&mut self);
+    /// A picture in lines of text, for a person who is watching: on a terminal.
+    fn picture(&mut self, text: &str);
     /// Called at least every 50 ms or so while a training runs, and when it ends (`step == total`).
     fn progress(&mut self, progress: Progress);
 }
@@ -26,6 +28,7 @@ pub trait Output {
 pub struct Collected {
     pub lines: Vec<String>,
     pub notes: Vec<String>,
+    pub pictures: Vec<String>,
     pub last_progress: Option<Progress>,
 }
 
@@ -39,6 +42,10 @@ impl Output for Collected {
     }
 
     fn flush(&mut self) {}
+
+    fn picture(&mut self, text: &str) {
+        self.pictures.push(text.to_string());
+    }
 
     fn progress(&mut self, progress: Progress) {
         self.last_progress = Some(progress);

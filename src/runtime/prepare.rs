@@ -30,8 +30,7 @@ impl Session<'_> {
         let program = self.program;
         let clock = self.engine.clock();
         check_stand_ins(program, &self.options.data)?;
-        let types = program.variables.iter().map(|v| (&v.name, program.graph.ty(v.node)));
-        self.store.reserve(types, &Sizes::new(), &mut self.budget)?;
+        self.reserve_variables()?;
         for item in &program.prepare {
             match item {
                 Prepare::Dataset(i) => self.prepare_dataset(*i)?,
@@ -49,12 +48,34 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Makes room for the variables, without values.
+    pub(super) fn reserve_variables(&mut self) -> Result<(), RunError> {
+        let program = self.program;
+        let types = program.variables.iter().map(|v| (&v.name, program.graph.ty(v.node)));
+        self.store.reserve(types, &Sizes::new(), &mut self.budget)
+    }
+
     fn prepare_dataset(&mut self, index: usize) -> Result<(), RunError> {
+        self.prepare_columns(index, &|_| true)
+    }
+
+    /// Reads the columns that are wanted; the others are empty. Splits are cut unless there are some already.
+    pub(super) fn prepare_columns(
+        &mut self,
+        index: usize,
+        wanted: &dyn Fn(usize) -> bool,
+    ) -> Result<(), RunError> {
         let dataset = &self.program.datasets[index];
         self.reading = Some(index);
         let mut sizes = Sizes::new();
         for (c, column) in dataset.columns.iter().enumerate() {
             self.budget.span = column.span;
+            if !wanted(c) {
+                let nothing = Tensor::from_f64(column.ty.dtype, &[0], vec![]);
+                let empty = Column::new(&nothing, &mut self.budget, &column.name)?;
+                self.datasets[index].columns.push(empty);
+                continue;
+            }
             let mut memory = self.budget.scope();
             let value = self.compute(&column.value, &mut sizes, &column.name, column.span, &mut memory)?;
             self.bind_rows(dataset, index, c, value.shape(), &mut sizes)?;
@@ -64,7 +85,7 @@ impl Session<'_> {
             data.rows = column.shape[0];
             data.columns.push(column);
             // As soon as the rows are counted: a later column may read those of a split.
-            if c == 0 {
+            if c == 0 && data.splits.is_empty() {
                 self.datasets[index].splits = data::cut(dataset, data.rows, self.program.seed)?;
             }
         }
@@ -86,8 +107,9 @@ impl Session<'_> {
         let Some(have) = shape.first() else {
             return Err(RunError::bug("check", format!("column `{}` has no rows", declared.name)));
         };
-        let earlier = dataset.columns.first().filter(|_| column > 0);
-        if let Some(first) = earlier.filter(|_| self.datasets[index].rows != *have) {
+        let rows = self.datasets[index].rows;
+        let earlier = dataset.columns.first().filter(|_| column > 0 && rows > 0);
+        if let Some(first) = earlier.filter(|_| rows != *have) {
             return Err(row_counts(&declared.name, *have, first, self.datasets[index].rows, declared.span));
         }
         unify(&declared.ty, shape, sizes).map_err(|e| {
@@ -163,7 +185,7 @@ impl Session<'_> {
     ) -> Option<RunError> {
         let index = self.reading?;
         let first = self.program.datasets[index].columns.first()?;
-        let rows = self.datasets[index].columns.first()?.shape[0];
+        let rows = Some(self.datasets[index].rows).filter(|n| *n > 0)?;
         let mut shape = value.shape().to_vec();
         let have = std::mem::replace(shape.first_mut()?, rows);
         let rest_fits = unify(ty, &shape, &mut sizes.clone()).is_ok();
@@ -386,7 +408,7 @@ pub fn shape_text(shape: &[usize]) -> String {
 
 /// Rounds a column's values to its dtype; a column of integers takes only integers within its range, one of
 /// bool only 0 and 1.
-fn convert(values: Tensor, dtype: DType, name: &str, span: Span) -> Result<Tensor, RunError> {
+pub fn convert(values: Tensor, dtype: DType, name: &str, span: Span) -> Result<Tensor, RunError> {
     if values.dtype() == dtype || dtype.is_float() {
         return Ok(values.cast(dtype));
     }

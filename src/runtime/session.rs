@@ -10,6 +10,7 @@ use crate::ir::graph::{Function, NodeId};
 use crate::ir::op::{Kernel, LeafKind};
 use crate::loops::memory::{Batches, Region};
 use crate::rng::Stream;
+use crate::runtime::curves::Curves;
 use crate::runtime::data::{Column, Data};
 use crate::runtime::engine::{Backend, Engine, Layout, Recorder, Request, Rows, Settings, Stage};
 use crate::runtime::error::RunError;
@@ -79,6 +80,8 @@ pub struct Session<'a> {
     picked: BTreeMap<(usize, usize, usize), Column>,
     /// Of the variables before the first directive: a checkpoint is good for these start values alone.
     pub(super) start: u32,
+    /// What trainings have seen, for `plot`.
+    pub(super) curves: Curves,
     /// Paths that this run has written.
     pub(super) written: BTreeSet<String>,
     /// Evaluations loaded so far; good for one generation of the store.
@@ -108,7 +111,7 @@ pub(super) struct Fed {
     pub row_names: Vec<Arc<str>>,
     pub rows: i64,
     /// What is given with the directive takes memory as long as this lives.
-    memory: Budget,
+    pub memory: Budget,
 }
 
 impl<'a> Session<'a> {
@@ -134,6 +137,7 @@ impl<'a> Session<'a> {
             reading: None,
             picked: BTreeMap::new(),
             start: 0,
+            curves: Curves::default(),
             written: BTreeSet::new(),
             evaluations: BTreeMap::new(),
             generation: 0,
@@ -253,6 +257,7 @@ impl<'a> Session<'a> {
                 }
             }
             ActionKind::Eval { data, values: wanted } => {
+                self.see_evaluated(data, wanted, values);
                 let parts: Vec<String> = wanted
                     .iter()
                     .map(|(name, value)| format!("{name} = {}", value_text(value, None, values)))
@@ -279,6 +284,7 @@ impl<'a> Session<'a> {
                 self.save(variables, &line_text(path, values), action.span)?;
             }
             ActionKind::Load { path } => self.load(path, action.span)?,
+            ActionKind::Plot { measures, path } => self.plot(measures, path, action.span)?,
         }
         Ok(())
     }
@@ -321,7 +327,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn evaluate_nodes(
+    pub(super) fn evaluate_nodes(
         &mut self,
         nodes: Vec<NodeId>,
         fed: &Fed,

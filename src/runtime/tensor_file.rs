@@ -122,7 +122,7 @@ fn archive(tensors: &[(String, Tensor)]) -> zip::result::ZipResult<Vec<u8>> {
 }
 
 /// Version 1.0 of numpy's format: magic, length of the header, the header padded to 64 bytes, the elements.
-fn npy(tensor: &Tensor) -> Vec<u8> {
+pub fn npy(tensor: &Tensor) -> Vec<u8> {
     let code = NUMPY.iter().find(|(_, d)| *d == tensor.dtype()).map_or("", |(code, _)| code);
     let sizes: String = tensor.shape().iter().map(|n| format!("{n}, ")).collect();
     let sizes = if tensor.shape().len() == 1 { sizes.trim_end() } else { sizes.trim_end_matches(", ") };

@@ -15,6 +15,7 @@ use crate::loops::types::Stop;
 use crate::runtime::batches::{Cut, Order};
 use crate::runtime::checkpoint::Checkpoint;
 use crate::runtime::control::{self, Best};
+use crate::runtime::curves;
 use crate::runtime::engine::{Ended, Layout, Loaded, Request, Rows, Stage};
 use crate::runtime::error::RunError;
 use crate::runtime::events::Calendar;
@@ -56,7 +57,7 @@ pub struct Training<'p> {
     /// Values that controls followed after so many steps.
     pub(super) measured: (i64, Vec<((usize, Option<DataRef>), f64)>),
     /// Results of the step that have a value in its own forward pass alone.
-    own: BTreeSet<NodeId>,
+    pub(super) own: BTreeSet<NodeId>,
     /// Steps per call that take about [`CALL`].
     stride: i64,
     pub(super) loss: f64,
@@ -76,6 +77,8 @@ enum What<'p> {
     Actions(&'p [Action]),
     /// A control, by its index.
     Control(usize),
+    /// Values are noted for a `plot`.
+    Collect,
     /// The line that is printed if the program asks for nothing.
     Report,
 }
@@ -104,7 +107,9 @@ impl Session<'_> {
             self.output.progress(Progress { step: t.step as u64, total: t.step as u64, loss: t.loss });
         }
         self.conclude(&mut t)?;
-        self.happen(&mut t, When::End)
+        self.happen(&mut t, When::End)?;
+        self.curves.end(t.step);
+        Ok(())
     }
 
     /// Binds the data, starts the optimizer's state, works out when what happens.
@@ -142,7 +147,7 @@ impl Session<'_> {
         self.demand(&train.data.rows.iter().map(|r| (r.clone(), smallest)).collect())?;
         let rows = BatchRows::new(source, cut.rows_laid_out() as usize, train.shuffle);
         let own = train.step.results.iter().map(|(_, id)| *id).filter(|id| self.is_fed(*id)).collect();
-        let (events, last_needs_step) = self.due(train, &own);
+        let (events, last_needs_step) = self.due(train, calendar, &own);
         Ok(Training {
             train,
             cut,
@@ -166,7 +171,7 @@ impl Session<'_> {
     }
 
     /// What happens when, and whether something needs the values of the last step, whichever that is.
-    fn due<'p>(&self, train: &'p Train, own: &BTreeSet<NodeId>) -> (Vec<Due<'p>>, bool) {
+    fn due<'p>(&self, train: &'p Train, calendar: Calendar, own: &BTreeSet<NodeId>) -> (Vec<Due<'p>>, bool) {
         let loss = self.program.measures[train.loss].node;
         let of_step = |id: &NodeId| *id != loss && own.contains(id);
         let needs =
@@ -183,6 +188,15 @@ impl Session<'_> {
                 crate::check::program::Length::Steps(n) => When::EverySteps(n.div_ceil(10)),
             };
             events.push(Due { when, what: What::Report, needs_step: false });
+        }
+        if !train.collected.is_empty() {
+            let node = |m: &usize| self.program.measures[*m].node;
+            let needs_step = train.collected.iter().map(node).any(|id| of_step(&id));
+            let every = When::EverySteps(curves::stride(calendar.total_steps));
+            // At the end only what is there anyway: any step may be the last one.
+            let due = [(every, needs_step), (When::End, false)];
+            let due = due.map(|(when, needs_step)| Due { when, what: What::Collect, needs_step });
+            events.splice(0..0, due);
         }
         let control_needs = |c: &Control| c.own_node(&self.program.measures).is_some_and(|id| of_step(&id));
         let is_keep = |c: &Control| matches!(c.kind, ControlKind::Keep { .. });
@@ -279,7 +293,7 @@ impl Session<'_> {
             t.stride = next_stride(t.stride, took);
         }
         if let Some(e) = outcome.error(t.train.span) {
-            return Err(in_step(e, t.step + outcome.completed));
+            return Err(e.in_step(t.step + outcome.completed));
         }
         // Result 0 is the loss.
         let ran = Batches { steps: outcome.completed, ..batches };
@@ -373,8 +387,10 @@ impl Session<'_> {
 
     fn happen_one(&mut self, t: &mut Training<'_>, event: usize) -> Result<(), RunError> {
         let moment = t.moment();
+        self.curves.at(t.step);
         match t.events[event].what {
             What::Control(i) => self.control(t, i, moment)?,
+            What::Collect => self.collect(t, moment)?,
             What::Actions(actions) => {
                 for action in actions {
                     self.act_in_step(t, action, moment)?;
@@ -477,16 +493,5 @@ fn next_stride(stride: i64, took: Duration) -> i64 {
         stride.saturating_mul(2)
     } else {
         stride
-    }
-}
-
-/// The error, with the step it happened in.
-fn in_step(e: RunError, step: i64) -> RunError {
-    match e {
-        RunError::Numerical(mut d) => {
-            d.notes.push(format!("in step {step}; steps count from 0"));
-            RunError::Numerical(d)
-        }
-        other => other,
     }
 }

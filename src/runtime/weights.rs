@@ -6,7 +6,7 @@ use crate::diag::codes::run as codes;
 use crate::ir::dim::Dim;
 use crate::ir::graph::Type;
 use crate::runtime::error::RunError;
-use crate::runtime::files::FileError;
+use crate::runtime::files::{FileError, Opened};
 use crate::runtime::prepare::file_error;
 use crate::runtime::read::{self, Place};
 use crate::runtime::session::Session;
@@ -14,6 +14,7 @@ use crate::runtime::tensor_file::{self, Format};
 use crate::source::Span;
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Most differences that one message lists.
@@ -41,6 +42,7 @@ impl Session<'_> {
     pub(super) fn check_paths(&self) -> Result<(), RunError> {
         let saved = |a: &Action| match &a.kind {
             ActionKind::Save { path, .. } => Some((path.known()?, a.span)),
+            ActionKind::Plot { path, .. } => Some((path.clone(), a.span)),
             _ => None,
         };
         let mut paths = Vec::new();
@@ -77,6 +79,20 @@ impl Session<'_> {
         // A program reads back what it wrote, wherever that went.
         let opened =
             if self.written.contains(path) { self.files.open_written(path) } else { self.files.open(path) };
+        self.load_from(opened, path, span)
+    }
+
+    /// The same from a file that the command line names.
+    pub(super) fn load_trusted(&mut self, path: &Path, span: Span) -> Result<(), RunError> {
+        self.load_from(self.files.open_trusted(path), &path.to_string_lossy(), span)
+    }
+
+    fn load_from(
+        &mut self,
+        opened: Result<Opened, FileError>,
+        path: &str,
+        span: Span,
+    ) -> Result<(), RunError> {
         let opened = opened.map_err(|e| file_error(&e, path, span))?;
         let place = Place { path, span };
         let mut memory = self.budget.scope();

@@ -1,7 +1,7 @@
 //! Mistakes, and how they are told.
 
 use crate::check::tests::{codes, elaborate, shown};
-use crate::diag::codes::{check, directive, later, lint};
+use crate::diag::codes::{check, directive, lint};
 
 const X: &str = "placeholder x: f32[batch, 2]\n";
 const DATA: &str = "rng r = numpy(1)\ndataset d {\n  x: f32[n, 2] = r.uniform([32, 2])\n}\n\
@@ -23,7 +23,7 @@ fn says(text: &str, parts: &[&str]) {
 
 #[test]
 fn every_code_has_examples_that_fail_and_pass() {
-    let all = check::CODES.iter().chain(directive::CODES).chain(lint::CODES).chain(later::CODES);
+    let all = check::CODES.iter().chain(directive::CODES).chain(lint::CODES);
     for code in all.filter(|c| !c.failing.is_empty()) {
         let found = codes(code.failing);
         assert_eq!(found, [code.code], "{}\n{}", code.failing, told(code.failing));
@@ -33,9 +33,7 @@ fn every_code_has_examples_that_fail_and_pass() {
 
 #[test]
 fn codes_are_in_order_and_of_their_family() {
-    for (family, prefix) in
-        [(check::CODES, "NN01"), (directive::CODES, "NN03"), (lint::CODES, "NN05"), (later::CODES, "NN09")]
-    {
+    for (family, prefix) in [(check::CODES, "NN01"), (directive::CODES, "NN03"), (lint::CODES, "NN05")] {
         assert!(family.windows(2).all(|w| w[0].code < w[1].code));
         assert!(family.iter().all(|c| c.code.starts_with(prefix)));
         assert!(family.iter().all(|c| !c.explanation.is_empty() && !c.title.is_empty()));
@@ -223,13 +221,6 @@ fn what_cut_the_path_is_named() {
     says(&text, &["warning NN0501 `m` does not vary smoothly with `v`", "`argmax` cuts the path"]);
     let text = text.replace("  steps", "  wrt = v\n  steps");
     says(&text, &["NN0307"]);
-}
-
-#[test]
-fn parts_that_come_later_are_one_diagnostic_each() {
-    for (text, code) in [("variable w: f32 = 1\nplot w to \"a.svg\"\n", "NN0904")] {
-        assert_eq!(codes(text), [code], "{text}");
-    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub static CODES: &[Code] = &[
     &OPTIMIZER,
     &PATH,
     &SAVED,
+    &PLOT,
 ];
 
 pub static COLUMN: CodeInfo = CodeInfo {
@@ -129,4 +130,13 @@ pub static SAVED: CodeInfo = CodeInfo {
 computed from them can be computed again.",
     failing: "variable w: f32[2] = ones()\nv = 2 * w\nsave v to \"v.npz\"\n",
     mended: "variable w: f32[2] = ones()\nv = 2 * w\nsave w to \"w.npz\"\n",
+};
+
+pub static PLOT: CodeInfo = CodeInfo {
+    code: "NN0314",
+    title: "a plot that cannot be drawn",
+    explanation: "`plot` draws the losses and metrics that it names, as they were seen in the trainings before it, and \
+writes an SVG file.",
+    failing: "rng r = numpy(1)\ndataset d {\n  x: f32[n, 2] = r.uniform([32, 2])\n}\nplaceholder x: f32[batch, 2]\nvariable w: f32[2, 1] = zeros()\nloss l = mean(square(x @ w))\nplot l to \"l.svg\"\n",
+    mended: "rng r = numpy(1)\ndataset d {\n  x: f32[n, 2] = r.uniform([32, 2])\n}\nplaceholder x: f32[batch, 2]\nvariable w: f32[2, 1] = zeros()\nloss l = mean(square(x @ w))\ntrain l on d {\n  optimizer = sgd(lr=0.1)\n  steps = 10\n}\nplot l to \"l.svg\"\n",
 };

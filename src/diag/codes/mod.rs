@@ -9,12 +9,11 @@
 //! | NN04xx | failures while running |
 //! | NN05xx | lints |
 //! | NN06xx | several files |
-//! | NN09xx | parts of the language that are not there yet |
+//! | NN09xx | no more: parts of the language that were not there yet |
 
 pub mod check;
 pub mod data;
 pub mod directive;
-pub mod later;
 pub mod lint;
 pub mod run;
 pub mod syntax;
@@ -32,7 +31,6 @@ pub fn all() -> impl Iterator<Item = Code> {
         run::CODES,
         lint::CODES,
         using::CODES,
-        later::CODES,
     ];
     families.into_iter().flatten().copied()
 }

@@ -103,6 +103,20 @@ impl Table {
         Ok(table)
     }
 
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Whether the header has a column of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.iter().flatten().any(|n| n == name)
+    }
+
+    /// Whether the first row holds something that is no number, as a header does.
+    pub fn starts_with_text(&self) -> bool {
+        self.bad.iter().flatten().any(|(row, _)| *row == 0)
+    }
+
     pub fn rows(&self) -> usize {
         self.lines.len()
     }

@@ -176,6 +176,7 @@ fn train(l: &Lesson, lr: f64, batch: Option<u64>, length: Length, results: &[Nod
         remainder: Remainder::Keep,
         shuffle: None,
         events: vec![],
+        collected: vec![],
         controls: vec![],
         span: span(),
     }
@@ -291,6 +292,7 @@ impl Sums {
             remainder,
             shuffle: None,
             events: vec![],
+            collected: vec![],
             controls: vec![],
             span: span(),
         }
