@@ -85,7 +85,7 @@ fn the_lessons_columns_are_small_graphs() {
 #[test]
 fn every_prelude_definition_checks() {
     let head = "placeholder x: f32[batch, 3]\nplaceholder y: f32[batch, 3]\nplaceholder k: i64[batch]\n\
-variable w: f32[3, 2] = zeros()\n";
+variable w: f32[3, 2] = zeros()\nfrozen variable s: f32[3, 12] = zeros()\n";
     for entry in prelude::all() {
         let name = entry.name;
         let text = match entry.kind {
@@ -102,9 +102,14 @@ variable w: f32[3, 2] = zeros()\n";
                     | "kl_divergence" => vec!["(x, y)"],
                     "var" | "std" | "norm" => vec!["(x)", "(x, axis=0)", "(x, axis=1, keepdims=true)"],
                     "softmax" | "log_softmax" => vec!["(x)", "(x, axis=0)"],
+                    "rnn_cell" => vec!["((x, s[:, 0:3]), y)"],
+                    "lstm_cell" => vec!["((x, y, s), x @ s)"],
+                    "gru_cell" => vec!["((x, s[:, 0:9], s[0, 0:9]), x @ s[:, 0:9])"],
+                    "not_after" => vec!["(3)"],
                     _ => vec!["(x)"],
                 };
-                uses.iter().enumerate().map(|(i, u)| format!("v{i} = {name}{u}\n")).collect()
+                let carry = if name.ends_with("_cell") { "carry, " } else { "" };
+                uses.iter().enumerate().map(|(i, u)| format!("{carry}v{i} = {name}{u}\n")).collect()
             }
             Kind::Initializer => {
                 let args = if name == "constant" { "0.1" } else { "" };
