@@ -23,15 +23,8 @@ use crate::diag::{Code, CodeInfo};
 
 /// Every code, in ascending order.
 pub fn all() -> impl Iterator<Item = Code> {
-    let families = [
-        syntax::CODES,
-        check::CODES,
-        data::CODES,
-        directive::CODES,
-        run::CODES,
-        lint::CODES,
-        using::CODES,
-    ];
+    let families =
+        [syntax::CODES, check::CODES, data::CODES, directive::CODES, run::CODES, lint::CODES, using::CODES];
     families.into_iter().flatten().copied()
 }
 
