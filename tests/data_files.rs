@@ -1,5 +1,7 @@
 //! Programs that read data: what their columns hold, computed here by hand.
 
+#![allow(clippy::result_large_err, reason = "a diagnostic is made once a test, and compared whole")]
+
 use nn::check::program::Overrides;
 use nn::diag::Diagnostic;
 use nn::runtime::engine::{Backend, Settings};

@@ -64,7 +64,7 @@ fn what_is_saved_comes_back() {
             let again = InMemory::default();
             run_on(&text, &again, Backend::Jit).0.expect("a run without errors");
             let path = format!("out/w.{ending}");
-            assert_eq!(files.content(&path).is_some(), true);
+            assert!(files.content(&path).is_some());
             if backend != Backend::Graph {
                 assert_eq!(files.content(&path), again.content(&path), "{ending}: the same bytes");
             }

@@ -32,6 +32,9 @@ use std::time::Duration;
 /// Native calls return about this often, so that progress is shown and signals are heard.
 const CALL: Duration = Duration::from_millis(40);
 
+/// A measure, and the data it is measured on if it is no step's own.
+type Followed = (usize, Option<DataRef>);
+
 /// A training under way.
 pub struct Training<'p> {
     pub(super) train: &'p Train,
@@ -55,7 +58,7 @@ pub struct Training<'p> {
     /// Checkpoints that stay, by directory, the oldest first.
     pub(super) checkpoints: BTreeMap<String, Vec<String>>,
     /// Values that controls followed after so many steps.
-    pub(super) measured: (i64, Vec<((usize, Option<DataRef>), f64)>),
+    pub(super) measured: (i64, Vec<(Followed, f64)>),
     /// Results of the step that have a value in its own forward pass alone.
     pub(super) own: BTreeSet<NodeId>,
     /// Steps per call that take about [`CALL`].

@@ -4,6 +4,9 @@
 
 use crate::{close, run};
 
+/// Of each variable or state its numbers.
+type Values = [Vec<f64>];
+
 pub struct Case {
     pub name: &'static str,
     pub call: &'static str,
@@ -15,7 +18,7 @@ pub struct Case {
     /// States after the steps, in the order of their names, and the output with them where nothing trains.
     pub states: &'static [&'static str],
     pub moved: fn() -> Vec<Vec<f64>>,
-    pub evaluated: fn(&[Vec<f64>], &[Vec<f64>]) -> Vec<f64>,
+    pub evaluated: fn(&Values, &Values) -> Vec<f64>,
 }
 
 pub const PLAIN: Case = Case {

@@ -83,13 +83,13 @@ fn attention(p: &[Vec<f64>], heads: usize, causal: bool) -> Vec<f64> {
     for row in 0..ROWS {
         let project = |m: &[f64]| (0..TIME).map(|t| times(input(row, t), m, d)).collect::<Vec<_>>();
         let (q, k, v) = (project(&p[0]), project(&p[1]), project(&p[2]));
-        for t in 0..TIME {
+        for (t, q) in q.iter().enumerate() {
             let mut mixed = vec![0.0; d];
             for head in 0..heads {
                 let of = head * width..(head + 1) * width;
                 let seen = if causal { t + 1 } else { TIME };
                 let weights: Vec<f64> = (0..seen)
-                    .map(|s| of.clone().map(|i| q[t][i] * k[s][i]).sum::<f64>() / (width as f64).sqrt())
+                    .map(|s| of.clone().map(|i| q[i] * k[s][i]).sum::<f64>() / (width as f64).sqrt())
                     .map(f64::exp)
                     .collect();
                 for (s, weight) in weights.iter().enumerate() {

@@ -77,8 +77,8 @@ fn columns(curve: &Curve, (first, last): (f64, f64)) -> Vec<Option<f64>> {
     for pair in known.windows(2) {
         let (a, b) = (pair[0], pair[1]);
         let (Some(from), Some(to)) = (out[a], out[b]) else { continue };
-        for at in a + 1..b {
-            out[at] = Some(from + (to - from) * (at - a) as f64 / (b - a) as f64);
+        for (i, cell) in out[a + 1..b].iter_mut().enumerate() {
+            *cell = Some(from + (to - from) * (i + 1) as f64 / (b - a) as f64);
         }
     }
     out

@@ -79,7 +79,7 @@ impl Claim {
     /// The tensor of these bytes.
     pub fn tensor(self, bytes: &[u8], memory: &mut Budget, place: Place<'_>) -> Result<Tensor, RunError> {
         // An axis of size 0 does not excuse the others.
-        let spanned = self.shape.iter().fold(1u64, |n, d| n.checked_mul((*d).max(1)).unwrap_or(u64::MAX));
+        let spanned = self.shape.iter().fold(1u64, |n, d| n.saturating_mul((*d).max(1)));
         if spanned > limits::MAX_ELEMENTS {
             let message = format_args!("{self} has more than 2^31 elements");
             return Err(RunError::limit(place.error(&codes::TOO_LARGE, message)));
