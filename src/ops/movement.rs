@@ -15,7 +15,7 @@ use ndarray::{ArrayD, IxDyn};
 
 pub static TABLE: &[&OpDef] = &[&TRANSPOSE, &RESHAPE, &BROADCAST, &SLICE, &PAD, &CONCAT, &STACK];
 
-const BASE: OpDef = OpDef {
+pub(super) const BASE: OpDef = OpDef {
     name: "",
     symbol: None,
     doc: "",

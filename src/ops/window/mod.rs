@@ -15,6 +15,7 @@ use crate::ir::graph::{Attr, Attrs, NodeId, Type};
 use crate::ir::op::{Class, Kernel, OpDef, Param, ParamKind, SliceStep, TypeErrorKind, View, Vjp};
 use crate::ops::build;
 use crate::ops::infer;
+use crate::ops::movement;
 use crate::ops::samples;
 use crate::ops::vjp;
 use crate::ops::window::image::{AVG_POOL2D, CONV2D, MAX_POOL2D};
@@ -23,20 +24,7 @@ use ndarray::{ArrayD, Dimension, IxDyn};
 
 pub static TABLE: &[&OpDef] = &[&WINDOWS, &FOLD_WINDOWS, &CONV2D, &MAX_POOL2D, &AVG_POOL2D];
 
-const BASE: OpDef = OpDef {
-    name: "",
-    symbol: None,
-    doc: "",
-    class: Class::Internal,
-    arity: 1,
-    params: &[],
-    infer: infer::anything,
-    vjp: Vjp::Never(""),
-    why: &[],
-    eval: |c| Ok(c.operands[0].clone()),
-    kernel: Kernel::View(|_| View::Reshape),
-    samples: || Vec::new(),
-};
+const BASE: OpDef = OpDef { class: Class::Internal, ..movement::BASE };
 
 pub static WINDOWS: OpDef = OpDef {
     name: "windows",
