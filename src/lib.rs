@@ -38,6 +38,7 @@ pub mod explain;
 pub mod gradcheck;
 pub mod interp;
 pub mod ir;
+pub mod kernels;
 pub mod loops;
 pub mod lower;
 pub mod ops;

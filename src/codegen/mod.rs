@@ -31,6 +31,7 @@ mod tests;
 
 pub use executable::Executable;
 
+use crate::kernels::Level;
 use crate::loops::types::Program;
 use std::fmt;
 
@@ -49,6 +50,8 @@ pub enum Shape {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Options {
     pub shape: Shape,
+    /// Which kernels are called.
+    pub level: Level,
 }
 
 /// What [`text`] shows.

@@ -410,8 +410,9 @@ impl Compiled {
 
     fn compile(&mut self, engine: &mut Engine<'_>) -> Result<(), RunError> {
         let program = &self.program;
-        let code = engine
-            .timed(Stage::Codegen, |_| codegen::compile(program, &codegen::Options { shape: self.shape }));
+        let code = engine.timed(Stage::Codegen, |_| {
+            codegen::compile(program, &codegen::Options { shape: self.shape, ..codegen::Options::default() })
+        });
         self.code = Some(code.map_err(|e| RunError::bug("codegen", e.to_string()))?);
         Ok(())
     }

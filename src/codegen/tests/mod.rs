@@ -164,7 +164,8 @@ impl Rig {
         }
         let (frame, expected) = self.run(&start, &mut |p, f| calls::interpreter(p, f));
         for shape in [Shape::Auto, Shape::Loops, Shape::Scalar] {
-            let code = compile(&self.program, &Options { shape }).unwrap_or_else(|e| panic!("{what}: {e}"));
+            let code = compile(&self.program, &Options { shape, ..Options::default() })
+                .unwrap_or_else(|e| panic!("{what}: {e}"));
             let (got, memory) = self.run(&start, &mut |_, f| calls::machine(&code, f));
             let ends = |f: &Frame| {
                 (f.completed, f.stop, f.fault_kernel, f.fault_position, f.fault_value, f.fault_limit)

@@ -97,6 +97,7 @@ fn a_listing_shows_the_routines_after_the_main_function() {
     for _ in 0..3 {
         product(&mut rig, &n);
     }
-    let clif = text(&rig.program, &Options { shape: Shape::Loops }, Stage::Clif).unwrap();
+    let clif =
+        text(&rig.program, &Options { shape: Shape::Loops, ..Options::default() }, Stage::Clif).unwrap();
     assert_eq!(clif.matches("function ").count(), 2, "{clif}");
 }

@@ -90,7 +90,7 @@ fn listings_are_the_same_each_time() {
     let (mut rig, extent) = Rig::new(4, Rows::Fixed);
     accumulate(&mut rig, &extent, false);
     for stage in [Stage::Clif, Stage::Asm] {
-        let options = Options { shape: Shape::Loops };
+        let options = Options { shape: Shape::Loops, ..Options::default() };
         let first = text(&rig.program, &options, stage).unwrap();
         assert_eq!(first, text(&rig.program, &options, stage).unwrap());
         let word = if stage == Stage::Clif { "fadd" } else { "vaddps" };
