@@ -43,6 +43,8 @@ pub enum Shape {
     Auto,
     /// Loops over memory, never a whole net in registers.
     Loops,
+    /// As `Loops`, and precompiled kernels are called however little there is to do.
+    Kernels,
     /// One element at a time: the simplest code, for comparison.
     Scalar,
 }
@@ -52,6 +54,17 @@ pub struct Options {
     pub shape: Shape,
     /// Which kernels are called.
     pub level: Level,
+}
+
+impl Options {
+    /// Every choice that this machine has: for tests, since all give the same bits.
+    pub fn all() -> Vec<Options> {
+        let shapes = [Shape::Auto, Shape::Loops, Shape::Scalar];
+        let mut all: Vec<Options> = shapes.map(|shape| Options { shape, ..Options::default() }).to_vec();
+        let levels = Level::available().into_iter();
+        all.extend(levels.map(|level| Options { shape: Shape::Kernels, level }));
+        all
+    }
 }
 
 /// What [`text`] shows.

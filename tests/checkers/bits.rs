@@ -2,7 +2,7 @@
 
 use ndarray::ArrayD;
 use nn::autodiff;
-use nn::codegen::{self, Options, Shape};
+use nn::codegen::{self, Options};
 use nn::interp::{self, Bindings, EvalError};
 use nn::ir::build::Builder;
 use nn::ir::dim::{Dim, Sizes};
@@ -51,8 +51,6 @@ pub struct Form {
 
 /// The form that defines the bits.
 pub const PLAIN: Form = Form { level: 0, arithmetic: Arithmetic::Exact, rows: Rows::Fixed };
-
-pub const SHAPES: [Shape; 3] = [Shape::Auto, Shape::Loops, Shape::Scalar];
 
 /// What a run left: how it ended, the results, then the kept values in the order of their names.
 #[derive(Clone, Debug)]
@@ -244,12 +242,12 @@ pub fn same(have: &Left, want: &Left) -> Result<(), String> {
 
 /// Machine code of every shape against the interpreter's run of the same program.
 pub fn machine_agrees(case: &Case, program: &Program, target: &Target, want: &Left) -> Result<(), String> {
-    for shape in SHAPES {
-        let code = codegen::compile(program, &Options { shape }).map_err(|e| e.to_string())?;
+    for options in Options::all() {
+        let code = codegen::compile(program, &options).map_err(|e| e.to_string())?;
         let have = run(case, program, target, &code)?;
         let told =
             if have.fault == want.fault { same(&have, want) } else { Err("another fault".to_string()) };
-        told.map_err(|e| format!("{shape:?}: {e}\n{}", print::print(program)))?;
+        told.map_err(|e| format!("{options:?}: {e}\n{}", print::print(program)))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ mod routines;
 mod runs;
 
 use crate::codegen::executable::calls;
-use crate::codegen::{Options, Shape, compile};
+use crate::codegen::{Options, compile};
 use crate::loops::memory::{Region, scratch_bytes};
 use crate::loops::types::{
     Access, Body, Buffer, BufferId, Column, Extent, Frame, Inst, Kernel, Place, Program,
@@ -163,16 +163,15 @@ impl Rig {
             start.bytes_mut()[at as usize..at as usize + length].copy_from_slice(&bytes);
         }
         let (frame, expected) = self.run(&start, &mut |p, f| calls::interpreter(p, f));
-        for shape in [Shape::Auto, Shape::Loops, Shape::Scalar] {
-            let code = compile(&self.program, &Options { shape, ..Options::default() })
-                .unwrap_or_else(|e| panic!("{what}: {e}"));
+        for options in Options::all() {
+            let code = compile(&self.program, &options).unwrap_or_else(|e| panic!("{what}: {e}"));
             let (got, memory) = self.run(&start, &mut |_, f| calls::machine(&code, f));
             let ends = |f: &Frame| {
                 (f.completed, f.stop, f.fault_kernel, f.fault_position, f.fault_value, f.fault_limit)
             };
-            assert_eq!(ends(&got), ends(&frame), "{what}, {shape:?}: how it ended");
+            assert_eq!(ends(&got), ends(&frame), "{what}, {options:?}: how it ended");
             if frame.stop < 2 {
-                self.compare(what, shape, memory.bytes(), expected.bytes());
+                self.compare(what, options, memory.bytes(), expected.bytes());
             }
         }
         frame
@@ -200,7 +199,7 @@ impl Rig {
         (frame, persistent)
     }
 
-    fn compare(&self, what: &str, shape: Shape, got: &[u8], expected: &[u8]) {
+    fn compare(&self, what: &str, options: Options, got: &[u8], expected: &[u8]) {
         let mut covered = vec![false; got.len()];
         for buffer in &self.program.buffers {
             let Place::Persistent(at) = buffer.place else { continue };
@@ -216,14 +215,14 @@ impl Rig {
                 };
                 assert!(
                     g == x || (nan(g) && nan(x)),
-                    "{what}, {shape:?}: {}[{i}] is {g:02x?}, must be {x:02x?}",
+                    "{what}, {options:?}: {}[{i}] is {g:02x?}, must be {x:02x?}",
                     buffer.name
                 );
             }
         }
         // Nothing between the buffers was touched.
         for (i, covered) in covered.iter().enumerate() {
-            assert!(*covered || got[i] == expected[i], "{what}, {shape:?}: byte {i} was written");
+            assert!(*covered || got[i] == expected[i], "{what}, {options:?}: byte {i} was written");
         }
     }
 }
