@@ -1,6 +1,7 @@
 //! Dimensions: integer polynomials over named sizes, kept in a normal form so that `==` decides
 //! whether two dimensions are the same whatever the sizes turn out to be.
 
+use smallvec::{SmallVec, smallvec};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -14,16 +15,16 @@ pub type Sizes = BTreeMap<Arc<str>, i64>;
 /// `2*H`, `n - 1`, `batch`, `64`: a sum of monomials with non-zero integer coefficients, sorted.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dim {
-    terms: Vec<(Monomial, i64)>,
+    terms: SmallVec<[(Monomial, i64); 1]>,
 }
 
 impl Dim {
     pub fn constant(n: i64) -> Dim {
-        Dim { terms: if n == 0 { vec![] } else { vec![(vec![], n)] } }
+        Dim { terms: if n == 0 { smallvec![] } else { smallvec![(vec![], n)] } }
     }
 
     pub fn symbol(name: impl Into<Arc<str>>) -> Dim {
-        Dim { terms: vec![(vec![(name.into(), 1)], 1)] }
+        Dim { terms: smallvec![(vec![(name.into(), 1)], 1)] }
     }
 
     fn from_map(map: BTreeMap<Monomial, i64>) -> Dim {
@@ -62,6 +63,9 @@ impl Dim {
 
     /// `None` when a coefficient leaves i64.
     pub fn add(&self, other: &Dim) -> Option<Dim> {
+        if let (Some(a), Some(b)) = (self.as_const(), other.as_const()) {
+            return a.checked_add(b).map(Dim::constant);
+        }
         let mut map: BTreeMap<Monomial, i64> = self.terms.iter().cloned().collect();
         for (m, c) in &other.terms {
             let slot = map.entry(m.clone()).or_insert(0);
@@ -85,6 +89,9 @@ impl Dim {
 
     /// `None` when a coefficient leaves i64.
     pub fn mul(&self, other: &Dim) -> Option<Dim> {
+        if let (Some(a), Some(b)) = (self.as_const(), other.as_const()) {
+            return a.checked_mul(b).map(Dim::constant);
+        }
         let mut map: BTreeMap<Monomial, i64> = BTreeMap::new();
         for (ma, ca) in &self.terms {
             for (mb, cb) in &other.terms {

@@ -15,6 +15,7 @@
 //! - The index of an extreme: ascending, strictly better wins, NaN beats everything and the first NaN stays.
 
 use crate::scalar::{Bin, Cmp, DType, Literal, Un, V};
+use smallvec::{SmallVec, smallvec};
 
 pub use crate::scalar::{Combine, Extreme};
 
@@ -33,19 +34,23 @@ pub const CONTRACT_BLOCK: i64 = 256;
 #[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct Extent {
     /// Coefficients by power of rows; no trailing zero, empty means 0.
-    coefficients: Vec<i64>,
+    coefficients: SmallVec<[i64; 2]>,
 }
 
 impl Extent {
     pub fn constant(n: i64) -> Extent {
-        Extent::new(vec![n])
+        Extent { coefficients: if n == 0 { smallvec![] } else { smallvec![n] } }
     }
 
     pub fn rows() -> Extent {
         Extent::new(vec![0, 1])
     }
 
-    pub fn new(mut coefficients: Vec<i64>) -> Extent {
+    pub fn new(coefficients: Vec<i64>) -> Extent {
+        Extent::of(coefficients.into())
+    }
+
+    fn of(mut coefficients: SmallVec<[i64; 2]>) -> Extent {
         while coefficients.last() == Some(&0) {
             coefficients.pop();
         }
@@ -77,17 +82,17 @@ impl Extent {
     pub fn plus(&self, other: &Extent) -> Extent {
         let n = self.coefficients.len().max(other.coefficients.len());
         let at = |e: &Extent, i: usize| e.coefficients.get(i).copied().unwrap_or(0);
-        Extent::new((0..n).map(|i| at(self, i) + at(other, i)).collect())
+        Extent::of((0..n).map(|i| at(self, i) + at(other, i)).collect())
     }
 
     pub fn times(&self, other: &Extent) -> Extent {
-        let mut out = vec![0; self.coefficients.len() + other.coefficients.len()];
+        let mut out = smallvec![0; self.coefficients.len() + other.coefficients.len()];
         for (i, a) in self.coefficients.iter().enumerate() {
             for (j, b) in other.coefficients.iter().enumerate() {
                 out[i + j] += a * b;
             }
         }
-        Extent::new(out)
+        Extent::of(out)
     }
 
     pub fn scaled(&self, k: i64) -> Extent {
@@ -198,7 +203,7 @@ pub struct Access {
     pub strides: Vec<Extent>,
 }
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Kernel {
     /// For listings and faults: the names of what it computes.
     pub label: String,
@@ -207,7 +212,7 @@ pub struct Kernel {
     pub work: Work,
 }
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Work {
     /// Evaluates the body at each index of the space and stores its values. A store may be to a buffer
     /// that the body loads from, at the same index only.
@@ -230,7 +235,7 @@ pub enum Work {
     Contract { k: Extent, a: Access, b: Access, out: Access },
 }
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Store {
     pub value: V,
     pub to: Access,
@@ -259,7 +264,7 @@ impl Guard {
 }
 
 /// Straight-line per-element code; value `V(i)` is the result of instruction i.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Body {
     pub insts: Vec<Inst>,
     /// The dtype of each value.

@@ -27,6 +27,9 @@ pub fn specialize(mut function: Function, sizes: &Sizes) -> Function {
 }
 
 fn put_in(dim: &mut Dim, by: &BTreeMap<Arc<str>, Dim>) {
+    if dim.as_const().is_some() {
+        return;
+    }
     // A size beyond i64 was refused when the sizes were bound.
     if let Some(d) = dim.substitute(by) {
         *dim = d;
