@@ -186,12 +186,14 @@ impl Cx<'_> {
     ) {
         let value =
             |s: &State| latest.get(s.name.strip_prefix(&format!("{}.", v.name)).unwrap_or("")).copied();
+        let Some(first) = states.iter().map(|s| s.node).min() else { return };
         let mut roots = vec![new];
         let mut kept: Vec<bool> = vec![false; states.len()];
         loop {
-            let seen = self.b.graph.reachable(roots.iter().copied());
-            let more: Vec<usize> =
-                (0..states.len()).filter(|i| !kept[*i] && seen[states[*i].node.index()]).collect();
+            // Only what was made since the first state can depend on one.
+            let seen = self.b.graph.reachable_since(first, roots.iter().copied());
+            let reached = |s: &State| seen[s.node.index() - first.index()];
+            let more: Vec<usize> = (0..states.len()).filter(|i| !kept[*i] && reached(&states[*i])).collect();
             if more.is_empty() {
                 break;
             }

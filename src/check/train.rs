@@ -170,10 +170,11 @@ impl Cx<'_> {
                 named
             }
         };
+        let reach = self.reach(loss_node);
         for (index, asked) in candidates {
             let v = &self.program.variables[index];
             let (node, name, declared) = (v.node, v.name.clone(), v.span);
-            match self.path(loss_node, node) {
+            match self.path(&reach, node) {
                 Path::Smooth => out.push(Trained { index, node, name }),
                 broken => {
                     let text = format!("`{loss_name}` does not depend on `{name}`");
@@ -273,34 +274,31 @@ impl Cx<'_> {
         None
     }
 
-    /// How a node reaches another against the arrows.
-    fn path(&self, from: NodeId, to: NodeId) -> Path {
+    /// What a node depends on.
+    fn reach(&self, from: NodeId) -> Reach {
         let graph = &self.b.graph;
-        if graph.reachable([from]).get(to.index()) != Some(&true) {
-            return Path::None;
-        }
-        let mut live = vec![false; graph.nodes.len()];
-        live[from.index()] = true;
-        let mut cut = None;
+        let mut reach = Reach { smooth: vec![false; graph.nodes.len()], cuts: Vec::new() };
+        reach.smooth[from.index()] = true;
         for i in (0..=from.index()).rev() {
-            if !live[i] {
+            if !reach.smooth[i] {
                 continue;
             }
             let node = &graph.nodes[i];
             match node.op.vjp {
-                Vjp::Never(_) if !node.operands.is_empty() => {
-                    if graph.reachable([NodeId(i as u32)]).get(to.index()) == Some(&true) {
-                        cut = cut.or(Some(NodeId(i as u32)));
-                    }
-                }
-                _ => node.operands.iter().for_each(|o| live[o.index()] = true),
+                Vjp::Never(_) if !node.operands.is_empty() => reach.cuts.push(NodeId(i as u32)),
+                _ => node.operands.iter().for_each(|o| reach.smooth[o.index()] = true),
             }
         }
-        match (live[to.index()], cut) {
-            (true, _) => Path::Smooth,
-            (false, Some(at)) => Path::Cut(at),
-            (false, None) => Path::None,
+        reach
+    }
+
+    /// How that node reaches another against the arrows.
+    fn path(&self, reach: &Reach, to: NodeId) -> Path {
+        if reach.smooth[to.index()] {
+            return Path::Smooth;
         }
+        let reaches = |cut: &&NodeId| self.b.graph.reachable([**cut])[to.index()];
+        reach.cuts.iter().find(reaches).map_or(Path::None, |cut| Path::Cut(*cut))
     }
 
     fn events(&mut self, t: &ast::Train, feeds: &[ast::Feed]) -> Option<Vec<Event>> {
@@ -455,6 +453,12 @@ impl Cx<'_> {
 
 /// The adjoint of each trained variable, by its index.
 type Gradients = Vec<(usize, NodeId)>;
+
+/// What the loss depends on smoothly, and the ops without a gradient where that ends, the last first.
+struct Reach {
+    smooth: Vec<bool>,
+    cuts: Vec<NodeId>,
+}
 
 /// How the loss depends on a variable.
 enum Path {

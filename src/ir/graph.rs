@@ -233,14 +233,20 @@ impl Graph {
 
     /// Which nodes the roots depend on, the roots included.
     pub fn reachable(&self, roots: impl IntoIterator<Item = NodeId>) -> Vec<bool> {
-        let mut seen = vec![false; self.nodes.len()];
-        for r in roots {
-            seen[r.index()] = true;
+        self.reachable_since(NodeId(0), roots)
+    }
+
+    /// As [`Graph::reachable`], of the nodes from `first` on alone: what is older depends on none of them.
+    pub fn reachable_since(&self, first: NodeId, roots: impl IntoIterator<Item = NodeId>) -> Vec<bool> {
+        let first = first.index();
+        let mut seen = vec![false; self.nodes.len() - first];
+        for r in roots.into_iter().filter(|r| r.index() >= first) {
+            seen[r.index() - first] = true;
         }
-        for i in (0..self.nodes.len()).rev() {
+        for i in (0..seen.len()).rev() {
             if seen[i] {
-                for o in &self.nodes[i].operands {
-                    seen[o.index()] = true;
+                for o in self.nodes[first + i].operands.iter().filter(|o| o.index() >= first) {
+                    seen[o.index() - first] = true;
                 }
             }
         }
