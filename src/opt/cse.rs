@@ -2,18 +2,20 @@
 //!
 //! Every op is a function of its operands and attributes, so this is exact.
 
-use crate::ir::graph::{Attrs, Function, Graph, NodeId, Type};
+use crate::ir::graph::{Function, Graph, Node, NodeId};
 use crate::ir::op::OpDef;
 use crate::ops::elementwise::{ADD, EQ, LOGICAL_AND, LOGICAL_OR, MUL, NE};
 use crate::opt::Rewritten;
+use smallvec::SmallVec;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Ops that give the same bits for swapped operands. Not the extremes: between 0 and -0 the first wins.
 static COMMUTATIVE: [&OpDef; 6] = [&ADD, &MUL, &EQ, &NE, &LOGICAL_AND, &LOGICAL_OR];
 
 pub fn run(function: Function) -> Rewritten {
-    // Looked up only, never walked, so its order does not matter.
-    let mut seen: HashMap<(&'static str, Vec<NodeId>, Attrs, Type), NodeId> = HashMap::new();
+    // The nodes kept so far, by digest. Looked up only, never walked, so its order does not matter.
+    let mut seen: HashMap<u64, Vec<NodeId>> = HashMap::new();
     let mut map: Vec<NodeId> = Vec::with_capacity(function.graph.nodes.len());
     let mut graph = Graph::default();
     let mut merged = 0;
@@ -21,23 +23,20 @@ pub fn run(function: Function) -> Rewritten {
         for o in &mut node.operands {
             *o = map[o.index()];
         }
-        let mut operands = node.operands.clone();
-        if COMMUTATIVE.contains(&node.op) {
-            operands.sort_unstable();
-        }
-        let key = (node.op.name, operands, node.attrs.clone(), node.ty.clone());
-        let fresh = NodeId(graph.nodes.len() as u32);
-        let id = *seen.entry(key).or_insert(fresh);
-        if id == fresh {
-            graph.nodes.push(node);
-        } else {
+        let alike = seen.entry(digest(&node)).or_default();
+        if let Some(&id) = alike.iter().find(|id| equal(graph.node(**id), &node)) {
             merged += 1;
             let kept = graph.node_mut(id);
             if kept.name.is_none() {
                 kept.name = node.name;
             }
+            map.push(id);
+            continue;
         }
-        map.push(id);
+        let fresh = NodeId(graph.nodes.len() as u32);
+        alike.push(fresh);
+        graph.nodes.push(node);
+        map.push(fresh);
     }
     let at = |id: NodeId| map[id.index()];
     let function = Function {
@@ -48,4 +47,24 @@ pub fn run(function: Function) -> Rewritten {
         guard: function.guard.map(at),
     };
     Rewritten { function, counts: if merged > 0 { vec![("equal", merged)] } else { vec![] } }
+}
+
+/// The same for equal nodes.
+fn digest(node: &Node) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (node.op.name, operands(node), &node.attrs, &node.ty).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn equal(a: &Node, b: &Node) -> bool {
+    a.op == b.op && operands(a) == operands(b) && a.attrs == b.attrs && a.ty == b.ty
+}
+
+/// The operands, sorted if their order does not matter.
+fn operands(node: &Node) -> SmallVec<[NodeId; 4]> {
+    let mut operands = SmallVec::from_slice(&node.operands);
+    if COMMUTATIVE.contains(&node.op) {
+        operands.sort_unstable();
+    }
+    operands
 }
