@@ -10,7 +10,6 @@ use crate::codegen::tiny::cells::{Net, Operand, Operation, Want, shuffle_floats}
 use crate::loops::types::{Access, Body, Combine, Inst, Kernel, SMALL_K, STRIPES, Work};
 use crate::scalar::{Bin, DType, Literal, V};
 use cranelift_codegen::ir::{InstBuilder, Value};
-use std::collections::BTreeSet;
 
 /// The flat position of the point in each lane.
 type Group = [Option<i64>; 4];
@@ -25,16 +24,6 @@ struct Sized<'k> {
 
 fn product(sizes: &[i64]) -> i64 {
     sizes.iter().product()
-}
-
-/// The index at a flat position.
-fn index(sizes: &[i64], mut flat: i64) -> Vec<i64> {
-    let mut at = vec![0; sizes.len()];
-    for (i, n) in at.iter_mut().zip(sizes).rev() {
-        *i = flat % n;
-        flat /= n;
-    }
-    at
 }
 
 /// The ways to put points into lanes: along each axis, and one after the other.
@@ -75,10 +64,14 @@ impl<'k> Sized<'k> {
 
     /// The element of an access at a point of the space and a point of what is folded.
     fn element(&self, access: &Access, point: i64, fold: i64) -> i64 {
-        let mut at = index(&self.space, point);
-        at.extend(index(&self.folded, fold));
-        let moved = access.strides.iter().zip(&at).map(|(s, i)| s.at(self.rows) * i);
-        access.offset.at(self.rows) + moved.sum::<i64>()
+        let mut element = access.offset.at(self.rows);
+        for (sizes, first, mut flat) in [(&self.space, 0, point), (&self.folded, self.space.len(), fold)] {
+            for (axis, n) in sizes.iter().enumerate().rev() {
+                element += access.strides.get(first + axis).map_or(0, |s| s.at(self.rows) * (flat % n));
+                flat /= n;
+            }
+        }
+        element
     }
 
     fn accesses(&self) -> Vec<&'k Access> {
@@ -97,14 +90,17 @@ impl<'k> Sized<'k> {
 
     /// What the vectors of some lanes cost: points of the space, or of what is folded.
     fn cost(&self, net: &Net, lanes: &mut dyn Iterator<Item = [Option<(i64, i64)>; 4]>) -> usize {
-        let mut wants = BTreeSet::new();
+        let accesses = self.accesses();
+        let mut wants = vec![];
         let mut count = 0;
         for lane in lanes {
             count += 1;
-            for access in self.accesses() {
-                wants.insert((access.buffer, lane.map(|l| l.map(|(p, f)| self.element(access, p, f)))));
+            for access in &accesses {
+                wants.push((access.buffer, lane.map(|l| l.map(|(p, f)| self.element(access, p, f)))));
             }
         }
+        wants.sort_unstable();
+        wants.dedup();
         wants.iter().map(|(b, w)| net.cost(*b, w)).sum::<usize>() + count * self.per_vector()
     }
 
