@@ -10,6 +10,10 @@ use std::collections::HashMap;
 /// Instructions a merged map may have: compile time grows faster than the body.
 const MOST_INSTRUCTIONS: usize = 300;
 
+/// Instructions up to which maps are merged that share nothing: what starting a loop costs is saved by then,
+/// and groups of one size are alike, so that their code may be shared.
+const MOST_APART: usize = 64;
+
 /// Buffers a merged map may touch, unless it is tiny: more streams than a core's prefetchers follow are slower
 /// than two loops.
 const MOST_STREAMS: usize = 24;
@@ -125,9 +129,12 @@ impl Groups {
             }
             reading = reading.max(self.reader.get(&(space_id, access.buffer)).copied());
         }
-        let candidates = [making, reading, self.tiny.get(&space_id).copied()];
-        let takes = |g: &usize| *g >= earliest && self.list[*g].takes(&code.body, to);
-        candidates.into_iter().flatten().find(takes)
+        let apart = self.tiny.get(&space_id).copied();
+        let candidates = [(making, MOST_INSTRUCTIONS), (reading, MOST_INSTRUCTIONS), (apart, MOST_APART)];
+        let takes = |(g, most): (Option<usize>, usize)| {
+            g.filter(|g| *g >= earliest && self.list[*g].takes(&code.body, to, most))
+        };
+        candidates.into_iter().find_map(takes)
     }
 }
 
@@ -145,12 +152,12 @@ impl Group {
         }
     }
 
-    /// Whether a map with this body may join: pieces of one buffer stay apart, so that stores of a kernel never
+    /// Whether a map with this body may join, up to so many instructions: pieces of one buffer stay apart, so that stores of a kernel never
     /// lie between each other.
-    fn takes(&self, body: &Body, to: BufferId) -> bool {
+    fn takes(&self, body: &Body, to: BufferId, most: usize) -> bool {
         match &self.kind {
             Kind::Map { code, streams, stores } => {
-                code.body.insts.len() + body.insts.len() <= MOST_INSTRUCTIONS
+                code.body.insts.len() + body.insts.len() <= most
                     && stores.iter().all(|s| s.to.buffer != to)
                     && (is_tiny(&self.space) || streams + loads(body).count() < MOST_STREAMS)
             }
