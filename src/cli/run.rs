@@ -6,7 +6,7 @@ use crate::cli::output::{Bar, Terminal};
 use crate::cli::shell::Shell;
 use crate::diag::Diagnostics;
 use crate::opt::Arithmetic;
-use crate::runtime::engine::{Backend, Settings, Stage};
+use crate::runtime::engine::{self, Backend, Settings, Stage};
 use crate::runtime::error::RunError;
 use crate::runtime::output::Output;
 use crate::runtime::session::{self, Options};
@@ -49,9 +49,9 @@ pub struct How {
     /// The root seed of the native generator.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Threads that may be used; the result does not depend on it.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    threads: u16,
+    /// Threads that may be used, all of the machine's unless given; the result does not depend on it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
     /// Machine code, the loop interpreter (the same bits), or the graph in f64.
     #[arg(long, value_enum, default_value_t = BackendName::Jit)]
     backend: BackendName,
@@ -129,6 +129,7 @@ pub fn ready(file: &str, how: &How, shell: &Shell) -> Result<Ready, Exit> {
         },
         opt: how.opt,
         arithmetic: if how.fast_math { Arithmetic::Fast } else { Arithmetic::Exact },
+        threads: how.threads.map_or_else(engine::all_threads, usize::from),
     };
     Ok(Ready { loaded, options: Options { settings, data, ..Options::default() } })
 }

@@ -402,9 +402,21 @@ impl<'a> Emit<'a> {
         self.b.switch_to_block(stay);
     }
 
-    /// Calls a registered function.
+    /// Calls a registered function that has a result.
     pub fn call(&mut self, symbol: Symbol, args: &[Value]) -> Value {
-        let callee = match self.refs.get(&symbol) {
+        let callee = self.callee(symbol);
+        let call = self.b.ins().call(callee, args);
+        self.b.inst_results(call)[0]
+    }
+
+    /// Calls a registered function that works on memory.
+    pub fn call_kernel(&mut self, symbol: Symbol, args: &[Value]) {
+        let callee = self.callee(symbol);
+        self.b.ins().call(callee, args);
+    }
+
+    fn callee(&mut self, symbol: Symbol) -> FuncRef {
+        match self.refs.get(&symbol) {
             Some(&r) => r,
             None => {
                 let signature = symbol.signature(self.b.func.signature.call_conv);
@@ -421,9 +433,7 @@ impl<'a> Emit<'a> {
                 self.refs.insert(symbol, r);
                 r
             }
-        };
-        let call = self.b.ins().call(callee, args);
-        self.b.inst_results(call)[0]
+        }
     }
 
     /// Where a buffer in memory starts.

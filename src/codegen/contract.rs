@@ -7,16 +7,22 @@ use crate::codegen::Shape;
 use crate::codegen::clif::{Emit, Place, Size};
 use crate::codegen::fold::{self, Folding};
 use crate::codegen::quad::{Val, Width, parts};
+use crate::codegen::symbols::Symbol;
 use crate::codegen::walk::{Cursor, Walk};
+use crate::kernels::product as kernels;
 use crate::loops::types::{Access, CONTRACT_BLOCK, Combine, Kernel, SMALL_K};
 use crate::scalar::DType;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
+use std::mem::offset_of;
 
 /// Steps of k that are written out.
 const UNROLL: i64 = 4;
 /// Rows of a tile.
 const ROWS: i64 = 4;
+/// Products from which on the precompiled kernel is called: it has wider registers, but must be told what to
+/// do. Measured in docs/performance.md.
+const WORTH_A_CALL: i64 = 4096;
 
 /// One kernel: which axis gives the rows and which the lanes, and how the operands move.
 struct Product<'w> {
@@ -72,10 +78,68 @@ pub(super) fn contract(
         out: walk.path(out),
         k: walk.extents[last - 1],
     };
-    walk.nest(e, &start, (0, last - 3), &mut |e, cursor| product.all(e, cursor));
+    let calls = product.suits_kernel() && product.is_worth_a_call(e, shape);
+    walk.nest(e, &start, (0, last - 3), &mut |e, cursor| {
+        if calls { product.call(e, cursor) } else { product.all(e, cursor) }
+    });
 }
 
 impl<'w> Product<'w> {
+    /// The kernel wants the lanes of the result side by side.
+    fn suits_kernel(&self) -> bool {
+        self.walk.paths[self.out].strides[self.lanes_axis].is(1)
+    }
+
+    fn is_worth_a_call(&self, e: &Emit<'_>, shape: Shape) -> bool {
+        let extents = [self.rows_axis, self.lanes_axis].map(|axis| self.walk.extents[axis]);
+        let products = [extents[0], extents[1], self.k]
+            .iter()
+            .try_fold(1i64, |n, size| size.as_const().map(|size| n.saturating_mul(size)));
+        match shape {
+            Shape::Kernels => true,
+            Shape::Scalar => false,
+            // Elsewhere the kernels have no wider registers than the code here.
+            Shape::Auto | Shape::Loops => e.x86 && products.is_none_or(|n| n >= WORTH_A_CALL),
+        }
+    }
+
+    /// The whole product by the precompiled kernel.
+    fn call(&self, e: &mut Emit<'_>, cursor: &Cursor) {
+        let k_axis = self.walk.extents.len() - 1;
+        let stride = |path: usize, axis: usize| self.walk.paths[path].strides[axis];
+        let sizes = [
+            (offset_of!(kernels::Product, m), self.walk.extents[self.rows_axis]),
+            (offset_of!(kernels::Product, n), self.walk.extents[self.lanes_axis]),
+            (offset_of!(kernels::Product, k), self.k),
+            (offset_of!(kernels::Product, a_row), stride(self.x, self.rows_axis)),
+            (offset_of!(kernels::Product, a_k), stride(self.x, k_axis)),
+            (offset_of!(kernels::Product, b_k), stride(self.y, k_axis)),
+            (offset_of!(kernels::Product, b_column), stride(self.y, self.lanes_axis)),
+            (offset_of!(kernels::Product, out_row), stride(self.out, self.rows_axis)),
+        ];
+        let addresses = [
+            (offset_of!(kernels::Product, a), self.x),
+            (offset_of!(kernels::Product, b), self.y),
+            (offset_of!(kernels::Product, out), self.out),
+        ];
+        let told = e.stack(size_of::<kernels::Product>() as u32);
+        for (offset, size) in sizes {
+            let value = e.value(size);
+            e.store(value, told.plus(offset as i64));
+        }
+        for (offset, path) in addresses {
+            let place = cursor.places[path];
+            let value = self.address(e, place);
+            e.store(value, told.plus(offset as i64));
+        }
+        let symbol = if self.dtype == DType::F64 { Symbol::ProductF64 } else { Symbol::ProductF32 };
+        e.call_kernel(symbol, &[told.base]);
+    }
+
+    fn address(&self, e: &mut Emit<'_>, place: Place) -> Value {
+        if place.disp == 0 { place.base } else { e.b.ins().iadd_imm_s(place.base, place.disp) }
+    }
+
     fn all(&self, e: &mut Emit<'_>, cursor: &Cursor) {
         match self.k {
             Size::Const(k) if k <= SMALL_K => {
@@ -369,7 +433,7 @@ impl<'w> Product<'w> {
     fn moved(&self, e: &mut Emit<'_>, path: usize, base: Value, by: i64) -> Value {
         let axis = self.walk.extents.len() - 1;
         let moved = self.step(e, path, Place { base, disp: 0 }, axis, Size::Const(by));
-        if moved.disp == 0 { moved.base } else { e.b.ins().iadd_imm_s(moved.base, moved.disp) }
+        self.address(e, moved)
     }
 
     /// One step of k on every accumulator.

@@ -70,7 +70,7 @@ pub(super) fn compile(program: &Program, options: &Options) -> Result<Executable
     let functions = functions(program, options, &*isa)?;
     let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
     for symbol in Symbol::all() {
-        builder.symbol(symbol.name(), symbol.address());
+        builder.symbol(symbol.name(), symbol.address(options.level));
     }
     let mut module = JITModule::new(builder);
     let broken = |e: cranelift_module::ModuleError| CodegenError::Refused {

@@ -2,6 +2,7 @@
 //!
 //! Nothing else can be called: a name outside the list is never looked up.
 
+use crate::kernels::{Level, product};
 use crate::scalar::lanes::{Call, Call2};
 use crate::scalar::{calls, ints};
 use cranelift_codegen::ir::{AbiParam, Signature, Type, types};
@@ -22,9 +23,11 @@ pub(super) enum Symbol {
     Fmod,
     IntPow,
     RandomBits,
+    ProductF32,
+    ProductF64,
 }
 
-const ALL: [Symbol; 12] = [
+const ALL: [Symbol; 14] = [
     Symbol::Exp,
     Symbol::Expm1,
     Symbol::Log,
@@ -37,6 +40,8 @@ const ALL: [Symbol; 12] = [
     Symbol::Fmod,
     Symbol::IntPow,
     Symbol::RandomBits,
+    Symbol::ProductF32,
+    Symbol::ProductF64,
 ];
 
 /// How many there are.
@@ -89,10 +94,13 @@ impl Symbol {
             Symbol::Fmod => "nn_fmod",
             Symbol::IntPow => "nn_int_pow",
             Symbol::RandomBits => "nn_random_bits",
+            Symbol::ProductF32 => "nn_product_f32",
+            Symbol::ProductF64 => "nn_product_f64",
         }
     }
 
-    pub fn address(self) -> *const u8 {
+    /// Where it is; kernels differ by level.
+    pub fn address(self, level: Level) -> *const u8 {
         let one = |f: Call| calls::function(f) as *const u8;
         let two = |f: Call2| calls::function2(f) as *const u8;
         match self {
@@ -108,11 +116,19 @@ impl Symbol {
             Symbol::Fmod => two(Call2::Fmod),
             Symbol::IntPow => ints::pow as extern "C" fn(i64, i64) -> i64 as *const u8,
             Symbol::RandomBits => calls::random_bits as extern "C" fn(i64, i64, i64) -> i64 as *const u8,
+            Symbol::ProductF32 => product::f32_kernel(level) as *const u8,
+            Symbol::ProductF64 => product::f64_kernel(level) as *const u8,
         }
+    }
+
+    /// A kernel is given the address of its description and has no result.
+    fn is_kernel(self) -> bool {
+        matches!(self, Symbol::ProductF32 | Symbol::ProductF64)
     }
 
     fn operands(self) -> (Type, usize) {
         match self {
+            _ if self.is_kernel() => (types::I64, 1),
             Symbol::IntPow => (types::I64, 2),
             Symbol::RandomBits => (types::I64, 3),
             Symbol::Pow | Symbol::Fmod => (types::F64, 2),
@@ -124,7 +140,9 @@ impl Symbol {
         let (ty, count) = self.operands();
         let mut signature = Signature::new(convention);
         signature.params = vec![AbiParam::new(ty); count];
-        signature.returns = vec![AbiParam::new(ty)];
+        if !self.is_kernel() {
+            signature.returns = vec![AbiParam::new(ty)];
+        }
         signature
     }
 }

@@ -4,6 +4,13 @@
 //! Each kernel follows the order of operations of [`crate::loops::types`] bit for bit, at every level.
 //! It never knows graphs, loop programs or how code was generated: it sees addresses, sizes and strides.
 
+pub mod pool;
+pub mod product;
+mod vector;
+
+#[cfg(test)]
+mod tests;
+
 /// Which instructions the kernels may use. All levels give the same bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Level {

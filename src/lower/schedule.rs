@@ -6,7 +6,7 @@ use crate::ir::graph::NodeId;
 use crate::ir::op;
 use crate::loops::types::{Access, BufferId, Combine, Extent, Extreme, Place, Work};
 use crate::lower::access::{
-    Affine, IndexMap, contiguous, identity, operand_index, space_of, through, whole, window_layout,
+    Affine, IndexMap, identity, operand_index, space_of, through, whole, window_layout,
 };
 use crate::lower::body::Writer;
 use crate::lower::fuse::Decisions;
@@ -14,16 +14,6 @@ use crate::lower::group::Groups;
 use crate::lower::layout::{Layout, store_scalar};
 use crate::lower::{Fusion, broken};
 use std::collections::HashMap;
-
-/// Products in a contraction from which on its right operand is copied so that neighbours along n lie side
-/// by side: below, the copy costs more than the strided reads.
-const PACK_PRODUCTS: i64 = 4096;
-
-/// Rows of the left operand from which on that copy pays: each copied element is used so often.
-const PACK_ROWS: i64 = 8;
-
-/// The row count by which a program for any row count is judged.
-const TYPICAL_ROWS: i64 = 32;
 
 /// Kernels in order, not yet knowing which buffers share bytes or which updates go in place.
 pub(super) struct Schedule<'a> {
@@ -40,7 +30,7 @@ pub(super) fn schedule<'a>(
     decisions: &Decisions,
     fusion: Fusion,
 ) -> Result<Schedule<'a>, InternalError> {
-    let mut s = Scheduler { layout, groups: Groups::new(fusion), packed: HashMap::new() };
+    let mut s = Scheduler { layout, groups: Groups::new(fusion) };
     let copies = s.place(decisions)?;
     let function = s.layout.function;
     let nodes: Vec<NodeId> = s.layout.graph().ids().filter(|id| s.layout.live[id.index()]).collect();
@@ -121,8 +111,6 @@ enum Rank {
 struct Scheduler<'a> {
     layout: Layout<'a>,
     groups: Groups,
-    /// Right operands of contractions that were copied: from where and of which shape.
-    packed: HashMap<(Access, Vec<Extent>), Access>,
 }
 
 impl<'a> Scheduler<'a> {
@@ -370,17 +358,8 @@ impl<'a> Scheduler<'a> {
         let a_map = matrix_map(&batch, self.layout.shape(left), m_axis, k_axis, ta);
         let a = through(self.memory_of(left)?, &a_map, space.len() + 1);
         let b_map = matrix_map(&batch, self.layout.shape(right), k_axis, n_axis, tb);
-        let mut b = through(self.memory_of(right)?, &b_map, space.len() + 1);
+        let b = through(self.memory_of(right)?, &b_map, space.len() + 1);
 
-        let rows = self.layout.target.rows.unwrap_or(TYPICAL_ROWS);
-        let products = m.at(rows).saturating_mul(n.at(rows)).saturating_mul(k.at(rows));
-        let side_by_side = n.is(1) || b.strides[n_axis as usize].is(1);
-        if !side_by_side && products >= PACK_PRODUCTS && m.at(rows) >= PACK_ROWS {
-            let packed = self.pack(right, tb)?;
-            let shape = &self.layout.buffers[packed.buffer.0 as usize].shape;
-            let b_map = matrix_map(&batch, shape, k_axis, n_axis, false);
-            b = through(&packed, &b_map, space.len() + 1);
-        }
         let mut out = whole(buffer, &space);
         // Of size 1 or not, m and n are matrix axes with their own strides.
         out.strides[n_axis as usize] = Extent::constant(1);
@@ -391,35 +370,6 @@ impl<'a> Scheduler<'a> {
 
     fn memory_of(&self, id: NodeId) -> Result<&Access, InternalError> {
         self.layout.places[id.index()].as_ref().ok_or_else(|| broken(format!("{id} should be in memory")))
-    }
-
-    /// A copy of a contraction's right operand as `[…, k, n]`, row-major; made once.
-    fn pack(&mut self, id: NodeId, transposed: bool) -> Result<Access, InternalError> {
-        let mut place = self.memory_of(id)?.clone();
-        let mut shape = self.layout.shape(id).to_vec();
-        if transposed {
-            let rank = shape.len();
-            shape.swap(rank - 2, rank - 1);
-            place.strides.swap(rank - 2, rank - 1);
-        }
-        let key = (place, shape);
-        if let Some(packed) = self.packed.get(&key) {
-            return Ok(packed.clone());
-        }
-        let (place, shape) = &key;
-        let label = format!("{} packed", self.layout.label(id));
-        let mut to = self.layout.add_scratch(id, label.clone());
-        self.layout.buffers[to.buffer.0 as usize].shape = shape.clone();
-        to.strides = contiguous(shape);
-        let (space, map) = (space_of(shape), identity(shape));
-        let mut code = crate::lower::body::Code::default();
-        let dtype = self.layout.node(id).ty.dtype;
-        let load = through(place, &map, space.len());
-        let value = code.push(crate::loops::types::Inst::Load(load), dtype);
-        let store = through(&to, &map, space.len());
-        self.groups.add_map(label, space, code, value, store);
-        self.packed.insert(key, to.clone());
-        Ok(to)
     }
 }
 

@@ -12,8 +12,10 @@ use crate::diag::{Diagnostic, InternalError};
 use crate::driver;
 use crate::ir::dim::Sizes;
 use crate::ir::graph::Function;
+use crate::kernels::pool::Pool;
+use crate::kernels::product;
 use crate::loops::memory::{self, Batches, Enter, Interpreted, Memory, Outcome, Region};
-use crate::loops::types::{Program, Stop};
+use crate::loops::types::{Kernel, Program, Stop, Work};
 use crate::lower::{self, Fusion, Target};
 use crate::opt::{self, Arithmetic, Checks, Pass};
 use crate::runtime::cost::{compile_work, work};
@@ -44,11 +46,18 @@ pub struct Settings {
     /// 0, 1 or 2; the bits do not depend on it.
     pub opt: u8,
     pub arithmetic: Arithmetic,
+    /// How many threads may compute; the bits do not depend on it.
+    pub threads: usize,
+}
+
+/// As many threads as the machine runs at once.
+pub fn all_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { backend: Backend::Jit, opt: 2, arithmetic: Arithmetic::Exact }
+        Settings { backend: Backend::Jit, opt: 2, arithmetic: Arithmetic::Exact, threads: all_threads() }
     }
 }
 
@@ -119,6 +128,8 @@ pub struct Engine<'a> {
     record: &'a mut Recorder<'a>,
     /// Everything that the recorder was told so far.
     told: Duration,
+    /// Made for the first program that has work to share.
+    pool: Option<Arc<Pool>>,
 }
 
 /// See [`Engine::clock`].
@@ -131,7 +142,23 @@ pub struct Clock {
 impl<'a> Engine<'a> {
     pub fn new(settings: Settings, record: &'a mut Recorder<'a>) -> Engine<'a> {
         let passes = opt::select(settings.opt, settings.arithmetic, &[]);
-        Engine { settings, passes, record, told: Duration::ZERO }
+        Engine { settings, passes, record, told: Duration::ZERO, pool: None }
+    }
+
+    /// Threads for this program, if it has kernels that they would share.
+    fn pool(&mut self, program: &Program, rows: i64) -> Option<Arc<Pool>> {
+        let shares = |kernel: &Kernel| match &kernel.work {
+            Work::Contract { k, .. } => {
+                let sizes = kernel.space.iter().rev().take(2).chain([k]);
+                product::is_shared(sizes.map(|size| size.at(rows)))
+            }
+            _ => false,
+        };
+        if self.settings.threads < 2 || !program.kernels.iter().any(shares) {
+            return None;
+        }
+        let threads = self.settings.threads;
+        Some(Arc::clone(self.pool.get_or_insert_with(|| Arc::new(Pool::new(threads)))))
     }
 
     pub fn backend(&self) -> Backend {
@@ -377,8 +404,12 @@ impl Compiled {
             None => &Interpreted,
         };
         let mut memory = memory_of(store, columns, &self.constants);
-        let outcome = memory::call(&self.program, code, &mut memory, batches)
-            .map_err(|e| RunError::bug("session", e))?;
+        let mut call = || memory::call(&self.program, code, &mut memory, batches);
+        let outcome = match self.code.as_ref().and_then(|_| engine.pool(&self.program, batches.rows)) {
+            Some(pool) => pool.during(call),
+            None => call(),
+        };
+        let outcome = outcome.map_err(|e| RunError::bug("session", e))?;
         let faulty = matches!(outcome.stop, Stop::Index | Stop::DivisionByZero);
         let fault = faulty.then(|| self.fault(&outcome, batches));
         // The loop program knows no op: the reference, which reads rows, says which one it was.

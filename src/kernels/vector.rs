@@ -1,0 +1,211 @@
+//! Registers of several lanes, as the kernels see them.
+//!
+//! Every method is `unsafe` for one of two reasons: it reads or writes memory by address, or it uses
+//! instructions that the machine must have. The caller vouches for both. Methods are inlined into a [`Job`],
+//! and [`Vector::enabled`] runs the job where the instructions are enabled.
+
+/// A loop over registers, compiled as one function for each kind of register. `run` is always inlined.
+pub(super) trait Job {
+    /// # Safety
+    /// As the job says; the machine has the instructions of its registers.
+    unsafe fn run(self);
+}
+
+/// A register. Each operation is one IEEE operation per lane, so that any two implementations agree.
+pub(super) trait Vector: Copy {
+    /// The element of a lane.
+    type E: Copy;
+    const LANES: usize;
+
+    /// Runs a job with the instructions of this register enabled.
+    unsafe fn enabled(job: impl Job);
+    /// +0 in every lane.
+    unsafe fn zero() -> Self;
+    /// The element at `p` in every lane.
+    unsafe fn splat(p: *const Self::E) -> Self;
+    unsafe fn load(p: *const Self::E) -> Self;
+    unsafe fn store(self, p: *mut Self::E);
+    /// The first `lanes` lanes; nothing behind them is read, they are +0.
+    unsafe fn load_part(p: *const Self::E, lanes: usize) -> Self;
+    /// The first `lanes` lanes; nothing behind them is written.
+    unsafe fn store_part(self, p: *mut Self::E, lanes: usize);
+    /// self·y + z, rounded once.
+    unsafe fn fma(self, y: Self, z: Self) -> Self;
+    unsafe fn add(self, y: Self) -> Self;
+    unsafe fn mul(self, y: Self) -> Self;
+    /// Transposes a square block of `LANES` rows: rows of `from` lie `from_row` elements apart, those of
+    /// `to` lie `to_row` apart.
+    unsafe fn transpose(from: *const Self::E, from_row: isize, to: *mut Self::E, to_row: usize);
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use super::{Job, Vector};
+    use std::arch::x86_64::{
+        __m256, __m256d, __m256i, _mm256_add_pd, _mm256_add_ps, _mm256_broadcast_sd, _mm256_broadcast_ss,
+        _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_loadu_pd, _mm256_loadu_ps, _mm256_loadu_si256,
+        _mm256_maskload_pd, _mm256_maskload_ps, _mm256_maskstore_pd, _mm256_maskstore_ps, _mm256_mul_pd,
+        _mm256_mul_ps, _mm256_permute2f128_pd, _mm256_permute2f128_ps, _mm256_setzero_pd, _mm256_setzero_ps,
+        _mm256_shuffle_ps, _mm256_storeu_pd, _mm256_storeu_ps, _mm256_unpackhi_pd, _mm256_unpackhi_ps,
+        _mm256_unpacklo_pd, _mm256_unpacklo_ps,
+    };
+
+    /// # Safety
+    /// As the job; the machine has AVX2 and FMA.
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn with_avx2(job: impl Job) {
+        // SAFETY: the caller's promise.
+        unsafe { job.run() }
+    }
+
+    /// Windows of eight words into this give every mask of leading lanes.
+    static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+    /// Ones in the first `words` 32-bit words.
+    #[inline(always)]
+    unsafe fn mask(words: usize) -> __m256i {
+        // SAFETY: `words` is at most 8, so the window lies in the table; AVX is the caller's promise.
+        unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(8 - words).cast()) }
+    }
+
+    /// The methods that differ by the names of instructions only.
+    macro_rules! register {
+        ($float:ty, $words:expr, $zero:ident, $splat:ident, $load:ident, $store:ident, $load_part:ident,
+         $store_part:ident, $fma:ident, $add:ident, $mul:ident) => {
+            type E = $float;
+            const LANES: usize = 8 / $words;
+
+            unsafe fn enabled(job: impl Job) {
+                // SAFETY: the caller's promise.
+                unsafe { with_avx2(job) }
+            }
+
+            #[inline(always)]
+            unsafe fn zero() -> Self {
+                // SAFETY: AVX is the caller's promise.
+                unsafe { $zero() }
+            }
+
+            #[inline(always)]
+            unsafe fn splat(p: *const $float) -> Self {
+                // SAFETY: the caller's promises: AVX, and `p` is readable.
+                unsafe { $splat(&*p) }
+            }
+
+            #[inline(always)]
+            unsafe fn load(p: *const $float) -> Self {
+                // SAFETY: the caller's promises: AVX, and a whole register is readable.
+                unsafe { $load(p) }
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, p: *mut $float) {
+                // SAFETY: the caller's promises: AVX, and a whole register is writable.
+                unsafe { $store(p, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_part(p: *const $float, lanes: usize) -> Self {
+                // SAFETY: the caller's promises: AVX, and `lanes` elements are readable; masked lanes are not read.
+                unsafe { $load_part(p, mask(lanes * $words)) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_part(self, p: *mut $float, lanes: usize) {
+                // SAFETY: the caller's promises: AVX, and `lanes` elements are writable; masked lanes are not.
+                unsafe { $store_part(p, mask(lanes * $words), self) }
+            }
+
+            #[inline(always)]
+            unsafe fn fma(self, y: Self, z: Self) -> Self {
+                // SAFETY: FMA is the caller's promise.
+                unsafe { $fma(self, y, z) }
+            }
+
+            #[inline(always)]
+            unsafe fn add(self, y: Self) -> Self {
+                // SAFETY: AVX is the caller's promise.
+                unsafe { $add(self, y) }
+            }
+
+            #[inline(always)]
+            unsafe fn mul(self, y: Self) -> Self {
+                // SAFETY: AVX is the caller's promise.
+                unsafe { $mul(self, y) }
+            }
+        };
+    }
+
+    impl Vector for __m256 {
+        register!(
+            f32,
+            1,
+            _mm256_setzero_ps,
+            _mm256_broadcast_ss,
+            _mm256_loadu_ps,
+            _mm256_storeu_ps,
+            _mm256_maskload_ps,
+            _mm256_maskstore_ps,
+            _mm256_fmadd_ps,
+            _mm256_add_ps,
+            _mm256_mul_ps
+        );
+
+        #[inline(always)]
+        unsafe fn transpose(from: *const f32, from_row: isize, to: *mut f32, to_row: usize) {
+            // SAFETY: the caller's promises: AVX, and both blocks are there.
+            unsafe {
+                let r: [__m256; 8] =
+                    std::array::from_fn(|i| _mm256_loadu_ps(from.offset(i as isize * from_row)));
+                // Pairs of rows, then of pairs, then of halves.
+                let t = [0, 2, 4, 6]
+                    .map(|i| [_mm256_unpacklo_ps(r[i], r[i + 1]), _mm256_unpackhi_ps(r[i], r[i + 1])]);
+                let q = [0, 2].map(|i| {
+                    let ([a, b], [c, d]) = (t[i], t[i + 1]);
+                    [
+                        _mm256_shuffle_ps::<0x44>(a, c),
+                        _mm256_shuffle_ps::<0xEE>(a, c),
+                        _mm256_shuffle_ps::<0x44>(b, d),
+                        _mm256_shuffle_ps::<0xEE>(b, d),
+                    ]
+                });
+                for i in 0..4 {
+                    let (low, high) = (q[0][i], q[1][i]);
+                    _mm256_storeu_ps(to.add(i * to_row), _mm256_permute2f128_ps::<0x20>(low, high));
+                    _mm256_storeu_ps(to.add((i + 4) * to_row), _mm256_permute2f128_ps::<0x31>(low, high));
+                }
+            }
+        }
+    }
+
+    impl Vector for __m256d {
+        register!(
+            f64,
+            2,
+            _mm256_setzero_pd,
+            _mm256_broadcast_sd,
+            _mm256_loadu_pd,
+            _mm256_storeu_pd,
+            _mm256_maskload_pd,
+            _mm256_maskstore_pd,
+            _mm256_fmadd_pd,
+            _mm256_add_pd,
+            _mm256_mul_pd
+        );
+
+        #[inline(always)]
+        unsafe fn transpose(from: *const f64, from_row: isize, to: *mut f64, to_row: usize) {
+            // SAFETY: the caller's promises: AVX, and both blocks are there.
+            unsafe {
+                let r: [__m256d; 4] =
+                    std::array::from_fn(|i| _mm256_loadu_pd(from.offset(i as isize * from_row)));
+                let (a, b) = (_mm256_unpacklo_pd(r[0], r[1]), _mm256_unpackhi_pd(r[0], r[1]));
+                let (c, d) = (_mm256_unpacklo_pd(r[2], r[3]), _mm256_unpackhi_pd(r[2], r[3]));
+                _mm256_storeu_pd(to, _mm256_permute2f128_pd::<0x20>(a, c));
+                _mm256_storeu_pd(to.add(to_row), _mm256_permute2f128_pd::<0x20>(b, d));
+                _mm256_storeu_pd(to.add(2 * to_row), _mm256_permute2f128_pd::<0x31>(a, c));
+                _mm256_storeu_pd(to.add(3 * to_row), _mm256_permute2f128_pd::<0x31>(b, d));
+            }
+        }
+    }
+}
