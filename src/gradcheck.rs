@@ -16,6 +16,7 @@ use crate::ir::op::Vjp;
 use crate::ops::elementwise::{OPAQUE, STOP_GRADIENT};
 use crate::rng::numpy::RandomState;
 use ndarray::ArrayD;
+use std::collections::BTreeSet;
 use std::fmt;
 
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,8 @@ impl Default for Settings {
 #[derive(Clone, Debug)]
 pub struct Report {
     pub node: NodeId,
+    /// Entries that the variable has.
+    pub size: usize,
     /// Entries compared.
     pub entries: usize,
     /// Directions compared.
@@ -116,7 +119,8 @@ pub fn compare(
     bindings: &Bindings,
     settings: &Settings,
 ) -> Result<Vec<Report>, GradcheckError> {
-    let check = Check { graph, loss, decisions: decisions(graph, loss, gradients), settings };
+    let decisions = decisions(graph, loss, gradients);
+    let check = Check { graph, loss, decisions: &decisions, settings };
     let mut random = RandomState::new(i64::from(settings.seed));
     wrt.iter()
         .zip(gradients)
@@ -127,7 +131,7 @@ pub fn compare(
 struct Check<'a> {
     graph: &'a Graph,
     loss: NodeId,
-    decisions: Vec<NodeId>,
+    decisions: &'a [NodeId],
     settings: &'a Settings,
 }
 
@@ -142,11 +146,22 @@ impl Check<'_> {
         bindings: &Bindings,
         random: &mut RandomState,
     ) -> Result<Report, EvalError> {
-        let start = interp::eval(self.graph, &[leaf, gradient], bindings)?;
+        let (moving, bindings) = self.around(leaf, gradient, bindings)?;
+        let check = Check { decisions: &moving, ..*self };
+        let start = interp::eval(self.graph, &[leaf, gradient], &bindings)?;
         let (value, derived) = (&start[0], &start[1]);
-        let mut report =
-            Report { node: leaf, entries: 0, directions: 0, moved: 0, kinks: 0, worst: None, passed: true };
+        let decided = check.decide(&bindings)?;
         let n = value.len();
+        let mut report = Report {
+            node: leaf,
+            size: n,
+            entries: 0,
+            directions: 0,
+            moved: 0,
+            kinks: 0,
+            worst: None,
+            passed: true,
+        };
         if n == 0 {
             return Ok(report);
         }
@@ -161,16 +176,40 @@ impl Check<'_> {
             if let Some(slot) = along.iter_mut().nth(entry) {
                 *slot = 1.0;
             }
-            let line = Line { leaf, gradient, value, derived, along };
-            self.judge(&mut report, &line, Place::Entry(entry), bindings)?;
+            let line = Line { leaf, gradient, value, derived, decided: &decided, along };
+            check.judge(&mut report, &line, Place::Entry(entry), &bindings)?;
         }
         for k in 0..self.settings.directions {
             let along = ArrayD::from_shape_simple_fn(value.raw_dim(), || random.normal());
             let length = along.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
-            let line = Line { leaf, gradient, value, derived, along: along / length };
-            self.judge(&mut report, &line, Place::Direction(k), bindings)?;
+            let line = Line { leaf, gradient, value, derived, decided: &decided, along: along / length };
+            check.judge(&mut report, &line, Place::Direction(k), &bindings)?;
         }
         Ok(report)
+    }
+
+    /// What changes when `leaf` moves is computed at each point, and the rest once: the decisions that can change,
+    /// and bindings that also hold the values which stay and which the others read.
+    fn around(
+        &self,
+        leaf: NodeId,
+        gradient: NodeId,
+        bindings: &Bindings,
+    ) -> Result<(Vec<NodeId>, Bindings), EvalError> {
+        let mut moves = vec![false; self.graph.nodes.len()];
+        moves[leaf.index()] = true;
+        for id in self.graph.ids() {
+            moves[id.index()] |= self.graph.node(id).operands.iter().any(|o| moves[o.index()]);
+        }
+        let decisions: Vec<NodeId> = self.decisions.iter().copied().filter(|d| moves[d.index()]).collect();
+        let read = self.graph.reachable(decisions.iter().copied().chain([self.loss, gradient]));
+        let readers = self.graph.ids().filter(|id| read[id.index()] && moves[id.index()]);
+        let operands = readers.flat_map(|id| self.graph.node(id).operands.iter().copied());
+        let staying: BTreeSet<NodeId> = operands.filter(|o| !moves[o.index()]).collect();
+        let staying: Vec<NodeId> = staying.into_iter().collect();
+        let mut all = bindings.clone();
+        all.nodes.extend(staying.iter().copied().zip(interp::eval(self.graph, &staying, bindings)?));
+        Ok((decisions, all))
     }
 
     fn judge(
@@ -218,7 +257,7 @@ impl Check<'_> {
         };
         let derived =
             gradient.iter().zip(&line.along).filter(|(_, a)| **a != 0.0).map(|(g, a)| g * a).sum::<f64>();
-        let middle = self.decide(&here)?;
+        let middle = if shift == 0.0 { line.decided.to_vec() } else { self.decide(&here)? };
         let frozen = self.frozen(&here)?;
         // The loss at a step along the line, and whether every decision is still the same there.
         let loss = |step: f64| -> Result<(f64, bool), EvalError> {
@@ -254,7 +293,7 @@ impl Check<'_> {
 
     /// The decisions at a point, as bits.
     fn decide(&self, at: &Bindings) -> Result<Vec<u64>, EvalError> {
-        let values = interp::eval(self.graph, &self.decisions, at)?;
+        let values = interp::eval(self.graph, self.decisions, at)?;
         Ok(bits(&values))
     }
 
@@ -291,6 +330,8 @@ struct Line<'a> {
     gradient: NodeId,
     value: &'a ArrayD<f64>,
     derived: &'a ArrayD<f64>,
+    /// The decisions at the value.
+    decided: &'a [u64],
     along: ArrayD<f64>,
 }
 
@@ -420,6 +461,6 @@ mod tests {
         let values: Vec<f64> = (0..200).map(|i| f64::from(i) / 100.0 - 1.0).collect();
         let report = check(&b, loss, x, &values);
         assert!(report.passed);
-        assert_eq!((report.entries, report.directions), (64, 4));
+        assert_eq!((report.size, report.entries, report.directions), (200, 64, 4));
     }
 }

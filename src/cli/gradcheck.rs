@@ -13,8 +13,8 @@ use crate::runtime::error::RunError;
 use crate::runtime::session::Session;
 use std::sync::Arc;
 
-/// At most so many rows of data.
-const ROWS: usize = 32;
+/// At most so many rows of data: a rule that is wrong is so on a few, and each row costs time and brings kinks.
+const ROWS: usize = 4;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -133,7 +133,8 @@ fn table(loaded: &Loaded, train: &Train, reports: &[Report]) -> String {
             n => format!(", {n} at a kink not judged"),
         };
         let verdict = format!("{}{kinks}", if r.passed { "ok" } else { "WRONG" });
-        let compared = format!("{} entries, {} directions", r.entries, r.directions);
+        let of = if r.entries < r.size { format!(" of {}", r.size) } else { String::new() };
+        let compared = format!("{}{of} entries, {} directions", r.entries, r.directions);
         rows.push([format!("∂{loss}/∂{name}"), compared, error, at, verdict]);
     }
     aligned(&rows)

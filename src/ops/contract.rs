@@ -12,7 +12,7 @@ use crate::ops::infer::{self, Inferred};
 use crate::ops::samples;
 use crate::ops::vjp;
 use crate::scalar::DType;
-use ndarray::{ArrayD, Dimension, Ix2, IxDyn};
+use ndarray::{Array3, ArrayD, Axis, IxDyn};
 
 pub static TABLE: &[&OpDef] = &[&MATMUL, &TAKE, &ONE_HOT];
 
@@ -54,6 +54,9 @@ pub static MATMUL: OpDef = OpDef {
     }),
     why: &["d(a @ b)/da multiplies by b.T from the right", "d(a @ b)/db multiplies by a.T from the left"],
     eval: |c| {
+        let (leading, matrix) = c.shape.split_at(c.shape.len() - 2);
+        let count: usize = leading.iter().product();
+        // One matrix after the other, each row by row.
         let side = |i: usize| {
             let mut m = c.operands[i].view();
             let rank = m.ndim();
@@ -61,26 +64,20 @@ pub static MATMUL: OpDef = OpDef {
                 m.swap_axes(rank - 2, rank - 1);
             }
             // As often as the other operand has it.
-            let shape = [&c.shape[..c.shape.len() - 2], &m.shape()[rank - 2..]].concat();
-            m.broadcast(IxDyn(&shape)).expect("the type rule compared the leading sizes").to_owned()
+            let (rows, columns) = (m.shape()[rank - 2], m.shape()[rank - 1]);
+            let m = m.broadcast(IxDyn(&[leading, &[rows, columns]].concat()));
+            let m = m.expect("the type rule compared the leading sizes").as_standard_layout().into_owned();
+            m.into_shape_with_order((count, rows, columns)).expect("as many matrices")
         };
-        let (xs, ys) = (side(0), side(1));
-        let mut out = ArrayD::<f64>::zeros(IxDyn(c.shape));
-        let batches = c.shape[..c.shape.len() - 2].to_vec();
-        for at in ndarray::indices(IxDyn(&batches)) {
-            let matrix = |m: ndarray::ArrayViewD<'_, f64>| {
-                let m = (0..batches.len()).fold(m, |m, axis| m.index_axis_move(ndarray::Axis(0), at[axis]));
-                m.into_dimensionality::<Ix2>().expect("two axes are left").to_owned()
-            };
-            let (x, y) = (matrix(xs.view()), matrix(ys.view()));
-            for (i, row) in x.rows().into_iter().enumerate() {
-                for (j, column) in y.columns().into_iter().enumerate() {
-                    let place = [at.slice(), &[i, j]].concat();
-                    out[IxDyn(&place)] = row.iter().zip(column).map(|(a, b)| a * b).sum();
+        let mut out = Array3::<f64>::zeros((count, matrix[0], matrix[1]));
+        for ((x, y), mut out) in side(0).outer_iter().zip(side(1).outer_iter()).zip(out.outer_iter_mut()) {
+            for (factors, mut sums) in x.rows().into_iter().zip(out.rows_mut()) {
+                for (factor, row) in factors.iter().zip(y.rows()) {
+                    sums.scaled_add(*factor, &row);
                 }
             }
         }
-        Ok(out)
+        Ok(out.into_shape_with_order(IxDyn(c.shape)).expect("the same elements"))
     },
     kernel: Kernel::Contract,
     samples: samples::matmuls,
@@ -210,14 +207,9 @@ fn take(c: &EvalCx<'_>) -> Result<ArrayD<f64>, Fault> {
     let axis = c.attrs.int("axis").unwrap_or(0) as usize;
     let (x, indices) = (c.operands[0], c.operands[1]);
     in_range(indices.iter(), x.shape()[axis] as i64)?;
-    let k = indices.ndim();
-    Ok(ArrayD::from_shape_fn(IxDyn(c.shape), |at| {
-        let at = at.as_array_view().to_vec();
-        let mut from = at[..axis].to_vec();
-        from.push(indices[IxDyn(&at[axis..axis + k])] as usize);
-        from.extend_from_slice(&at[axis + k..]);
-        x[IxDyn(&from)]
-    }))
+    let indices: Vec<usize> = indices.iter().map(|i| *i as usize).collect();
+    let taken = x.select(Axis(axis), &indices).as_standard_layout().into_owned();
+    Ok(taken.into_shape_with_order(IxDyn(c.shape)).expect("the same elements"))
 }
 
 /// `one_hot(indices).T @ adjoint`, as matrices: [n, places] @ [places, rest].
@@ -263,12 +255,13 @@ pub static ONE_HOT: OpDef = OpDef {
     vjp: Vjp::Never("an index does not vary smoothly"),
     why: &[],
     eval: |c| {
-        let k = c.operands[0].ndim();
-        in_range(c.operands[0].iter(), c.shape[k] as i64)?;
-        Ok(ArrayD::from_shape_fn(IxDyn(c.shape), |at| {
-            let at = at.as_array_view().to_vec();
-            f64::from(u8::from(c.operands[0][IxDyn(&at[..k])] as usize == at[k]))
-        }))
+        let indices = c.operands[0];
+        in_range(indices.iter(), c.shape[indices.ndim()] as i64)?;
+        let mut out = ArrayD::zeros(IxDyn(c.shape));
+        for (index, mut row) in indices.iter().zip(out.rows_mut()) {
+            row[*index as usize] = 1.0;
+        }
+        Ok(out)
     },
     kernel: Kernel::Expand(|b, x, attrs| {
         let n = attrs.dims("n")[0].clone();

@@ -11,7 +11,7 @@ use crate::ops::build::{self, Keep};
 use crate::ops::infer;
 use crate::ops::samples;
 use crate::ops::vjp;
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{ArrayD, IxDyn, Slice};
 
 pub static TABLE: &[&OpDef] = &[&TRANSPOSE, &RESHAPE, &BROADCAST, &SLICE, &PAD, &CONCAT, &STACK];
 
@@ -155,12 +155,9 @@ pub static SLICE: OpDef = OpDef {
     }),
     why: &["the elements that were taken get their gradient, the others 0"],
     eval: |c| {
-        let x = c.operands[0];
-        let places = places(c, x.shape(), c.shape)?;
-        Ok(ArrayD::from_shape_fn(IxDyn(c.shape), |i| {
-            let at: Vec<usize> = places.iter().enumerate().map(|(a, p)| p[i[a]]).collect();
-            x[IxDyn(&at)]
-        }))
+        let ranges = ranges(c, c.operands[0].shape(), c.shape)?;
+        let taken = c.operands[0].slice_each_axis(|a| ranges[a.axis.index()]);
+        Ok(taken.as_standard_layout().into_owned())
     },
     kernel: Kernel::View(|attrs| View::Slice(attrs.slice("slice").to_vec())),
     samples: samples::slices,
@@ -203,8 +200,8 @@ fn range_fits(n: i64, start: i64, step: i64, count: i64) -> bool {
     (0..n).contains(&first) && (0..n).contains(&last)
 }
 
-/// For each axis, where in the long tensor each position of the short one lies.
-fn places(c: &EvalCx<'_>, long: &[usize], short: &[usize]) -> Result<Vec<Vec<usize>>, Fault> {
+/// For each axis, where in the long tensor the short one lies.
+fn ranges(c: &EvalCx<'_>, long: &[usize], short: &[usize]) -> Result<Vec<Slice>, Fault> {
     let mut out = Vec::new();
     for (axis, step) in c.attrs.slice("slice").iter().enumerate() {
         let (n, count) = (long[axis] as i64, short[axis] as i64);
@@ -213,7 +210,11 @@ fn places(c: &EvalCx<'_>, long: &[usize], short: &[usize]) -> Result<Vec<Vec<usi
             return Err(Fault { kind: FaultKind::Index, position: axis, value: start, limit: n });
         }
         let first = if start < 0 { start + n } else { start };
-        out.push((0..count).map(|i| (first + i * step.step) as usize).collect());
+        let last = first + (count - 1) * step.step;
+        // A negative step walks the range from its end.
+        let (low, high) = (first.min(last) as isize, first.max(last) as isize);
+        let whole = Slice::new(low, Some(high + 1), step.step as isize);
+        out.push(if count == 0 { Slice::new(0, Some(0), 1) } else { whole });
     }
     Ok(out)
 }
@@ -244,14 +245,10 @@ pub static PAD: OpDef = OpDef {
     }),
     why: &["only the elements that were put in have a gradient"],
     eval: |c| {
-        let x = c.operands[0];
-        let places = places(c, c.shape, x.shape())?;
+        let ranges = ranges(c, c.shape, c.operands[0].shape())?;
         let fill = c.attrs.tensor("fill").map_or(0.0, |t| t.at(0).as_f64());
         let mut out = ArrayD::from_elem(IxDyn(c.shape), fill);
-        for (i, value) in x.indexed_iter() {
-            let at: Vec<usize> = places.iter().enumerate().map(|(a, p)| p[i[a]]).collect();
-            out[IxDyn(&at)] = *value;
-        }
+        out.slice_each_axis_mut(|a| ranges[a.axis.index()]).assign(c.operands[0]);
         Ok(out)
     },
     kernel: Kernel::Pad,

@@ -59,18 +59,17 @@ fn bools(c: &InferCx<'_>) -> Inferred {
 fn fold(c: &EvalCx<'_>, start: f64, f: impl Fn(f64, f64) -> f64) -> ArrayD<f64> {
     let axes = c.attrs.axes("axis");
     let x = c.operands[0];
-    let kept: Vec<usize> =
-        x.shape().iter().enumerate().map(|(i, n)| if axes.contains(&i) { 1 } else { *n }).collect();
-    let mut out = ArrayD::from_elem(IxDyn(&kept), start);
-    for (index, value) in x.indexed_iter() {
-        let mut at = index.clone();
-        for a in axes {
-            at[*a] = 0;
-        }
-        let slot = &mut out[&at];
-        *slot = f(*slot, *value);
+    let (folded, kept): (Vec<usize>, Vec<usize>) = (0..x.ndim()).partition(|a| axes.contains(a));
+    let each: usize = folded.iter().map(|a| x.shape()[*a]).product();
+    if each == 0 {
+        return ArrayD::from_elem(IxDyn(c.shape), start);
     }
-    out.into_shape_with_order(IxDyn(c.shape)).expect("the type rule and the fold agree on the shape")
+    // What is folded into one result lies together.
+    let lines = x.view().permuted_axes([kept, folded].concat());
+    let lines = lines.as_standard_layout();
+    let lines = lines.as_slice().expect("the standard layout is one").chunks_exact(each);
+    let results = lines.map(|line| line.iter().fold(start, |x, y| f(x, *y))).collect();
+    ArrayD::from_shape_vec(IxDyn(c.shape), results).expect("the type rule and the fold agree on the shape")
 }
 
 /// How many elements each result folds.

@@ -13,7 +13,7 @@ use crate::ops::window::grid::{
 };
 use crate::ops::window::{BASE, any_of};
 use crate::scalar::DType;
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{ArrayD, Ix4, IxDyn, indices};
 
 /// The first `n` axes as one, and the others as one.
 fn flattened(b: &mut Builder, x: NodeId, n: usize) -> NodeId {
@@ -96,16 +96,18 @@ pub static CONV2D: OpDef = OpDef {
     ],
     eval: |c| {
         let [high, wide] = eval_grid(c);
-        let (x, k) = (c.operands[0], c.operands[1]);
-        Ok(ArrayD::from_shape_fn(IxDyn(c.shape), |at| {
-            let mut sum = 0.0;
-            for (tap, weight) in k.indexed_iter().filter(|(tap, _)| tap[3] == at[3]) {
-                if let (Some(h), Some(w)) = (high.element(at[1], tap[0]), wide.element(at[2], tap[1])) {
-                    sum += x[[at[0], h, w, tap[2]].as_slice()] * weight;
+        let four = |i: usize| c.operands[i].view().into_dimensionality::<Ix4>().expect("the type rule");
+        let (x, k) = (four(0), four(1));
+        let mut out = ArrayD::zeros(IxDyn(c.shape));
+        let pixels = indices((c.shape[0], c.shape[1], c.shape[2])).into_iter();
+        for ((row, i, j), mut sums) in pixels.zip(out.rows_mut()) {
+            for (tap, weights) in indices((k.dim().0, k.dim().1, k.dim().2)).into_iter().zip(k.rows()) {
+                if let (Some(h), Some(w)) = (high.element(i, tap.0), wide.element(j, tap.1)) {
+                    sums.scaled_add(x[[row, h, w, tap.2]], &weights);
                 }
             }
-            sum
-        }))
+        }
+        Ok(out)
     },
     kernel: Kernel::Expand(|b, x, attrs| {
         let grid = grid(b, x, attrs);

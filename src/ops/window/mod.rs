@@ -20,7 +20,7 @@ use crate::ops::samples;
 use crate::ops::vjp;
 use crate::ops::window::image::{AVG_POOL2D, CONV2D, MAX_POOL2D};
 use crate::scalar::DType;
-use ndarray::{ArrayD, Dimension, IxDyn};
+use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
 pub static TABLE: &[&OpDef] = &[&WINDOWS, &FOLD_WINDOWS, &CONV2D, &MAX_POOL2D, &AVG_POOL2D];
 
@@ -57,12 +57,12 @@ pub static WINDOWS: OpDef = OpDef {
     why: &["each element gets the sum over the windows that it lies in"],
     eval: |c| {
         let (axis, stride) = (axis(c.attrs), whole(c.attrs, "stride") as usize);
-        Ok(ArrayD::from_shape_fn(IxDyn(c.shape), |at| {
-            let mut from = at.as_array_view().to_vec();
-            let inside = from.remove(axis + 1);
-            from[axis] = from[axis] * stride + inside;
-            c.operands[0][IxDyn(&from)]
-        }))
+        let mut out = ArrayD::zeros(IxDyn(c.shape));
+        for (place, mut window) in out.axis_iter_mut(Axis(axis)).enumerate() {
+            let under = Slice::from(place * stride..place * stride + c.shape[axis + 1]);
+            window.assign(&c.operands[0].slice_axis(Axis(axis), under));
+        }
+        Ok(out)
     },
     kernel: Kernel::View(|attrs| View::Windows { axis: axis(attrs), stride: whole(attrs, "stride") }),
     samples: samples::windows,
@@ -104,11 +104,9 @@ pub static FOLD_WINDOWS: OpDef = OpDef {
     eval: |c| {
         let (axis, stride) = (axis(c.attrs), whole(c.attrs, "stride") as usize);
         let mut out = ArrayD::zeros(IxDyn(c.shape));
-        for (at, value) in c.operands[0].indexed_iter() {
-            let mut to = at.as_array_view().to_vec();
-            let inside = to.remove(axis + 1);
-            to[axis] = to[axis] * stride + inside;
-            out[IxDyn(&to)] += *value;
+        for (place, window) in c.operands[0].axis_iter(Axis(axis)).enumerate() {
+            let under = Slice::from(place * stride..place * stride + window.shape()[axis]);
+            out.slice_axis_mut(Axis(axis), under).zip_mut_with(&window, |sum, x| *sum += x);
         }
         Ok(out)
     },
