@@ -28,6 +28,7 @@ pub fn find(view: &View<'_>) -> Vec<Finding> {
         if live[id.index()]
             && let Some((_, through)) = product(view, &parts, id)
             && let Part::Affine(before) = &parts[through.index()]
+            && !mixed(view, &parts, before)
         {
             out.extend(before.iter().filter_map(|first| finding(view, &parts, *first, id)));
         }
@@ -80,6 +81,13 @@ fn product(view: &View<'_>, parts: &[Part], id: NodeId) -> Option<(NodeId, NodeI
         (Part::Fixed, _) => Some((*x, *y)),
         _ => None,
     }
+}
+
+/// Products added up of which one multiplies what is not linear in data, as a residual block adds it to what it was
+/// given: no one matrix does what all of them and the next do.
+fn mixed(view: &View<'_>, parts: &[Part], products: &BTreeSet<NodeId>) -> bool {
+    let through = |id: &NodeId| product(view, parts, *id).map(|(_, through)| &parts[through.index()]);
+    products.len() > 1 && products.iter().any(|id| through(id) == Some(&Part::Other))
 }
 
 /// The name of the one trained variable that a matrix is, and the sizes it maps from and to.

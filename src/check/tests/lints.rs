@@ -138,6 +138,11 @@ fn layers_without_a_non_linearity() {
         (B, "mse((z + b) @ v + b, y)", "z + b"),
         (B, "mse(-z[:, 0:3] / 2 @ v[0:3, :] + b, y)", "…"),
         (V, "mse((x + z) @ v, y)", "x + z"),
+        (
+            "variable v: f32[4, 4] = normal()\nfrozen variable u: f32[4, 4] = normal()\n",
+            "mse((x @ u + z) @ v, y)",
+            "x @ u + z",
+        ),
         (V, "mse(v @ (x @ w).T, y.T)", "…"),
         (V, "mse(tanh(z @ v), y)", "z"),
         (V, "mse(relu(x) @ w @ v, y)", "relu(x) @ w"),
@@ -159,6 +164,10 @@ fn layers_without_a_non_linearity() {
         (V, "mse(tanh(z) @ v + z, y)"),
         // The way past the non-linearity does not make the whole linear.
         (V, "mse((z + relu(z)) @ v, y)"),
+        (
+            "variable u: f32[4, 4] = normal()\nvariable v: f32[4, 4] = normal()\n",
+            "mse((z + relu(z) @ u) @ v, y)",
+        ),
         (V, "mse((z * z) @ v, y)"),
         (V, "mse(max(z, axis=1, keepdims=true) * z @ v, y)"),
         // Attention: linear in the values, not in the data.
