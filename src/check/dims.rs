@@ -21,6 +21,11 @@ pub enum NewNames {
     Bind,
 }
 
+/// `_[rows, n]`: of this shape, whatever its numbers are.
+pub fn any_dtype(ty: &TypeExpr) -> bool {
+    ty.dtype.as_ref().is_some_and(|word| word.name == "_")
+}
+
 impl Cx<'_> {
     /// f32 if none is written.
     pub fn dtype(&mut self, ty: &TypeExpr) -> Option<DType> {
@@ -223,8 +228,11 @@ impl Cx<'_> {
     /// Does a value of type `actual` have the written type? New names are bound to its sizes. Reports
     /// at `span`, where the value comes from.
     pub fn match_type(&mut self, ty: &TypeExpr, actual: &Type, span: Span, what: &str) -> bool {
-        let Some(dtype) = self.dtype(ty) else { return false };
+        let Some(dtype) = (if any_dtype(ty) { Some(actual.dtype) } else { self.dtype(ty) }) else {
+            return false;
+        };
         let written = self.text(ty.span);
+        let written = if any_dtype(ty) { written.trim_start_matches('_') } else { &written };
         if dtype != actual.dtype {
             self.report(
                 Diagnostic::error(&codes::DTYPES, span, format!("{what} is {actual}, not {dtype}"))

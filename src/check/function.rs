@@ -2,6 +2,7 @@
 
 use crate::check::arguments::Given;
 use crate::check::cx::{Binding, Cx, Frame, Local, Place, Scope};
+use crate::check::dims::any_dtype;
 use crate::check::entity::{Def, DefKind, Home};
 use crate::check::value::Value;
 use crate::diag::Diagnostic;
@@ -221,7 +222,8 @@ impl Cx<'_> {
                 _ => value,
             },
             Some(ParamType::Tensor(ty)) => {
-                let like = self.dtype(ty).filter(|_| value.as_node().is_none());
+                let needs = value.as_node().is_none() && !any_dtype(ty);
+                let like = if needs { self.dtype(ty) } else { None };
                 let Some(id) = self.tensor(&value, span, like) else { return Value::Poison };
                 let actual = self.b.ty(id).clone();
                 if self.match_type(ty, &actual, span, &format!("`{name}`")) {
