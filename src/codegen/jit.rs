@@ -20,7 +20,8 @@ fn flags() -> Result<settings::Flags, CodegenError> {
     for (name, value) in [
         ("opt_level", "none"),
         ("regalloc_algorithm", "backtracking"),
-        ("enable_verifier", "true"),
+        // After each of Cranelift's own changes too; otherwise once, see `compile`.
+        ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
         ("use_colocated_libcalls", "false"),
         ("is_pic", "false"),
         // A frame may exceed a page; touch its pages without a call.
@@ -87,9 +88,12 @@ pub(super) fn compile(program: &Program, options: &Options) -> Result<Executable
     }
     // Routines follow the symbols, in their order: `routines::import` counts on it.
     let mut size = 0;
+    let mut context = Context::new();
     let mut define = |function: Function| {
         let id = module.declare_anonymous_function(&function.signature).map_err(broken)?;
-        let mut context = Context::for_function(function);
+        context.clear();
+        context.func = function;
+        context.verify(module.isa()).map_err(|e| refused(program, &Refusal::Verifier(e)))?;
         module.define_function(id, &mut context).map_err(broken)?;
         size += context.compiled_code().map_or(0, |code| code.code_info().total_size as usize);
         Ok(id)
