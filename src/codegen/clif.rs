@@ -136,13 +136,16 @@ impl<'a> Emit<'a> {
     // --- sizes
 
     /// Computes sizes that depend on the rows, so that later uses find them. Call it in the entry block.
-    pub fn define_sizes<'e>(&mut self, rows: Value, extents: impl Iterator<Item = &'e Extent>) {
+    pub fn define_sizes(&mut self, rows: Value, extents: impl IntoIterator<Item = Extent>) {
         self.rows = Some(rows);
+        if self.program.rows.is_some() {
+            return;
+        }
         for extent in extents {
-            if !self.sizes.contains_key(extent)
-                && let Size::Var(v) = self.size(extent)
+            if !self.sizes.contains_key(&extent)
+                && let Size::Var(v) = self.size(&extent)
             {
-                self.sizes.insert(extent.clone(), v);
+                self.sizes.insert(extent, v);
             }
         }
     }

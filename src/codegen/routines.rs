@@ -5,19 +5,20 @@
 //! It never knows what a kernel computes.
 
 use crate::codegen::clif::{Emit, Home, Place, Size};
-use crate::codegen::{Shape, steps, symbols, walk};
-use crate::loops::types::{BufferId, Frame, Kernel, Program, Work};
+use crate::codegen::{Shape, body, steps, symbols, walk};
+use crate::loops::types::{BufferId, Extent, Frame, Kernel, Program, Work};
+use crate::scalar::DType;
 use cranelift_codegen::ir::{
     AbiParam, ExtFuncData, ExternalName, FuncRef, Function, InstBuilder, Signature, UserExternalName,
     UserFuncName, Value, types,
 };
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::mem::offset_of;
 
-/// How often a kernel must occur: a call costs a few nanoseconds, and two copies compile fast enough.
-const WORTH: usize = 3;
+/// How often a kernel must occur: a call costs a few nanoseconds, a second copy far more to compile.
+const WORTH: usize = 2;
 
 /// Which kernels share code.
 pub(super) struct Routines {
@@ -34,18 +35,22 @@ impl Routines {
     }
 
     pub fn find(program: &Program) -> Routines {
-        let mut alike: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        // By what their code depends on. Looked up only, never walked, so its order does not matter.
+        let mut known: HashMap<Form, usize> = HashMap::new();
+        let mut alike: Vec<Vec<usize>> = vec![];
         for (number, kernel) in program.kernels.iter().enumerate() {
-            alike.entry(form(program, kernel)).or_default().push(number);
-        }
-        let mut shared: Vec<Vec<usize>> = alike.into_values().filter(|k| k.len() >= WORTH).collect();
-        shared.sort();
-        let mut out = Routines::none(program);
-        for (routine, kernels) in shared.iter().enumerate() {
-            out.examples.push(kernels[0]);
-            for k in kernels {
-                out.of_kernel[*k] = Some(routine);
+            let group = *known.entry(form(program, kernel)).or_insert(alike.len());
+            if group == alike.len() {
+                alike.push(vec![]);
             }
+            alike[group].push(number);
+        }
+        let mut out = Routines::none(program);
+        for kernels in alike.iter().filter(|k| k.len() >= WORTH) {
+            for k in kernels {
+                out.of_kernel[*k] = Some(out.examples.len());
+            }
+            out.examples.push(kernels[0]);
         }
         out
     }
@@ -55,43 +60,58 @@ impl Routines {
     }
 }
 
+/// What the code of a kernel depends on: everything but its label and which buffers they are. For each of
+/// these, which are numbered in the order in which the code names them, its dtype and whether it is memory.
+type Form = (Vec<Extent>, Work, Vec<(DType, bool)>);
+
+fn form(program: &Program, kernel: &Kernel) -> Form {
+    let mut work = kernel.work.clone();
+    let buffers = numbered(&mut work);
+    let kind = |id: &BufferId| (program.buffer(*id).dtype, program.buffer(*id).is_memory());
+    (kernel.space.clone(), work, buffers.iter().map(kind).collect())
+}
+
 /// The buffers of a kernel, each once, in the order in which its code names them.
 fn buffers(kernel: &Kernel) -> Vec<BufferId> {
-    let mut out: Vec<BufferId> = Vec::new();
-    let mut work = kernel.work.clone();
-    let partials = match &work {
-        Work::Reduce { partials, .. } => *partials,
-        _ => None,
+    numbered(&mut kernel.work.clone())
+}
+
+/// Puts a number in the place of each buffer; gives the buffers in the order of their numbers.
+fn numbered(work: &mut Work) -> Vec<BufferId> {
+    let mut all: Vec<BufferId> = Vec::new();
+    let mut number = |id: &mut BufferId| {
+        let at = all.iter().position(|known| known == id).unwrap_or_else(|| {
+            all.push(*id);
+            all.len() - 1
+        });
+        *id = BufferId(at as u32);
     };
-    for id in work.accesses_mut().into_iter().map(|a| a.buffer).chain(partials) {
-        if !out.contains(&id) {
-            out.push(id);
+    for access in work.accesses_mut() {
+        number(&mut access.buffer);
+    }
+    if let Work::Reduce { partials: Some(id), .. } = work {
+        number(id);
+    }
+    all
+}
+
+/// Whether a kernel may stop the run.
+fn may_stop(kernel: &Kernel) -> bool {
+    match &kernel.work {
+        Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => {
+            body::any_fault(body)
         }
+        Work::Contract { .. } => false,
     }
-    out
 }
 
-/// What the code of a kernel depends on: everything but its label and which buffers they are.
-fn form(program: &Program, kernel: &Kernel) -> String {
-    let buffers = buffers(kernel);
-    let number = |id: BufferId| BufferId(buffers.iter().position(|b| *b == id).unwrap_or(0) as u32);
-    let mut same = Kernel { label: String::new(), ..kernel.clone() };
-    for access in same.work.accesses_mut() {
-        access.buffer = number(access.buffer);
-    }
-    if let Work::Reduce { partials: Some(id), .. } = &mut same.work {
-        *id = number(*id);
-    }
-    let kinds: Vec<_> =
-        buffers.iter().map(|id| (program.buffer(*id).dtype, program.buffer(*id).is_memory())).collect();
-    format!("{same:?} {kinds:?}")
-}
-
-/// `fn(frame, number of the kernel, one address or number for each buffer) -> 1 if it stopped for a fault`
-fn signature(convention: CallConv, buffers: usize) -> Signature {
+/// `fn(frame, one address or number for each buffer)`; of a kernel that may stop the run
+/// `fn(frame, one address or number for each buffer, number of the kernel) -> 1 if it stopped`
+fn signature(convention: CallConv, kernel: &Kernel, buffers: usize) -> Signature {
     let mut signature = Signature::new(convention);
-    signature.params = vec![AbiParam::new(types::I64); 2 + buffers];
-    signature.returns = vec![AbiParam::new(types::I64)];
+    let stops = usize::from(may_stop(kernel));
+    signature.params = vec![AbiParam::new(types::I64); 1 + buffers + stops];
+    signature.returns = vec![AbiParam::new(types::I64); stops];
     signature
 }
 
@@ -99,7 +119,7 @@ fn signature(convention: CallConv, buffers: usize) -> Signature {
 pub(super) fn function(program: &Program, example: usize, shape: Shape, isa: &dyn TargetIsa) -> Function {
     let kernel = &program.kernels[example];
     let buffers = buffers(kernel);
-    let signature = signature(isa.default_call_conv(), buffers.len());
+    let signature = signature(isa.default_call_conv(), kernel, buffers.len());
     let mut function = Function::with_name_signature(UserFuncName::default(), signature);
     let mut context = FunctionBuilderContext::new();
     let mut b = FunctionBuilder::new(&mut function, &mut context);
@@ -114,21 +134,27 @@ pub(super) fn function(program: &Program, example: usize, shape: Shape, isa: &dy
         Some(n) => e.iconst(n),
         None => steps::field(&mut e, frame, offset_of!(Frame, rows)),
     };
-    e.define_sizes(rows, walk::extents(kernel).iter());
+    e.define_sizes(rows, walk::extents(kernel));
     e.homes = vec![Home::Number(rows); program.buffers.len()];
-    for (id, &base) in buffers.iter().zip(&params[2..]) {
+    for (id, &base) in buffers.iter().zip(&params[1..]) {
         e.homes[id.0 as usize] = match program.buffer(*id).is_memory() {
             true => Home::Memory(Place { base, disp: 0 }),
             false => Home::Number(base),
         };
     }
-    e.begin_kernel(Size::Var(params[1]));
-    steps::kernel(&mut e, kernel, shape);
-    let fine = e.iconst(0);
-    e.b.ins().return_(&[fine]);
-    steps::write_fault(&mut e, frame);
-    let stopped = e.iconst(1);
-    e.b.ins().return_(&[stopped]);
+    if may_stop(kernel) {
+        e.begin_kernel(Size::Var(params[1 + buffers.len()]));
+        steps::kernel(&mut e, kernel, shape);
+        let fine = e.iconst(0);
+        e.b.ins().return_(&[fine]);
+        steps::write_fault(&mut e, frame);
+        let stopped = e.iconst(1);
+        e.b.ins().return_(&[stopped]);
+    } else {
+        e.begin_kernel(Size::Const(0));
+        steps::kernel(&mut e, kernel, shape);
+        e.b.ins().return_(&[]);
+    }
     let Emit { mut b, .. } = e;
     b.seal_all_blocks();
     b.finalize(isa.frontend_config());
@@ -136,21 +162,23 @@ pub(super) fn function(program: &Program, example: usize, shape: Shape, isa: &dy
 }
 
 /// Calls the routine for one kernel, and returns from the main function after a fault in it.
-pub(super) fn call(e: &mut Emit<'_>, routine: usize, kernel: usize, frame: Value) {
-    let buffers = buffers(&e.program.kernels[kernel]);
-    let callee = import(e, routine, buffers.len());
-    let number = e.iconst(kernel as i64);
-    let mut args = vec![frame, number];
+pub(super) fn call(e: &mut Emit<'_>, routine: usize, number: usize, frame: Value) {
+    let kernel = &e.program.kernels[number];
+    let buffers = buffers(kernel);
+    let callee = import(e, routine, kernel, buffers.len());
+    let mut args = vec![frame];
     for id in buffers {
         args.push(match e.home(id) {
             Home::Number(v) => v,
             Home::Memory(place) if place.disp == 0 => place.base,
-            Home::Memory(place) => {
-                let by = e.iconst(place.disp);
-                e.b.ins().iadd(place.base, by)
-            }
+            Home::Memory(place) => e.b.ins().iadd_imm_s(place.base, place.disp),
         });
     }
+    if !may_stop(kernel) {
+        e.b.ins().call(callee, &args);
+        return;
+    }
+    args.push(e.iconst(number as i64));
     let call = e.b.ins().call(callee, &args);
     let stopped = e.b.inst_results(call)[0];
     let (gone, on) = (e.b.create_block(), e.b.create_block());
@@ -161,11 +189,11 @@ pub(super) fn call(e: &mut Emit<'_>, routine: usize, kernel: usize, frame: Value
     e.b.switch_to_block(on);
 }
 
-fn import(e: &mut Emit<'_>, routine: usize, buffers: usize) -> FuncRef {
+fn import(e: &mut Emit<'_>, routine: usize, kernel: &Kernel, buffers: usize) -> FuncRef {
     if let Some(&r) = e.routines.get(&routine) {
         return r;
     }
-    let signature = signature(e.b.func.signature.call_conv, buffers);
+    let signature = signature(e.b.func.signature.call_conv, kernel, buffers);
     let signature = e.b.import_signature(signature);
     // Routines are declared in the module after the symbols, in their order.
     let name = UserExternalName::new(0, symbols::count() + routine as u32);

@@ -5,7 +5,7 @@
 use crate::codegen::clif::{Emit, Home, Place, Size};
 use crate::codegen::routines::{self, Routines};
 use crate::codegen::{Options, Shape, contract, map, reduce, tiny, walk};
-use crate::loops::types::{Extent, Frame, Kernel, Place as Region, Program, Stop, Work};
+use crate::loops::types::{Frame, Kernel, Place as Region, Program, Stop, Work};
 use crate::scalar::DType;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
@@ -105,13 +105,11 @@ fn enter(e: &mut Emit<'_>, frame: Value, exit: Block) -> Call {
     };
     let first_step = field(e, frame, offset_of!(Frame, step));
     let steps_per_epoch = field(e, frame, offset_of!(Frame, steps_per_epoch));
-    let mut extents: Vec<Extent> = program.kernels.iter().flat_map(walk::extents).collect();
-    for buffer in &program.buffers {
-        if let Region::Scratch(offset) = &buffer.place {
-            extents.push(offset.clone());
-        }
-    }
-    e.define_sizes(rows, extents.iter());
+    let offsets = program.buffers.iter().filter_map(|b| match &b.place {
+        Region::Scratch(offset) => Some(offset.clone()),
+        _ => None,
+    });
+    e.define_sizes(rows, program.kernels.iter().flat_map(walk::extents).chain(offsets));
     Call { frame, persistent, scratch, constants, columns, rows, first_step, steps_per_epoch, exit }
 }
 
