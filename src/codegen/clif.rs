@@ -380,6 +380,13 @@ impl<'a> Emit<'a> {
         Branch { other, join, results }
     }
 
+    /// Puts the block that is being written out of the way: it is rarely taken.
+    pub fn stands_apart(&mut self) {
+        if let Some(block) = self.b.current_block() {
+            self.b.set_cold_block(block);
+        }
+    }
+
     /// Ends the first way with its values and begins the other.
     pub fn otherwise(&mut self, branch: &Branch, values: &[Value]) {
         self.go(branch.join, values);

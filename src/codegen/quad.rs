@@ -441,6 +441,26 @@ impl Lanes for Floats<'_, '_> {
         self.e.gather_lanes(self.float, &lanes)
     }
 
+    fn rarely(&mut self, m: Val, v: Val, rare: impl FnOnce(&mut Self) -> Val) -> Val {
+        let (ty, count) = (self.float_type(), parts(self.float, self.width));
+        let any = match self.width {
+            Width::One => m.only(),
+            Width::Four => {
+                let all = m.map(|p| self.e.cast_bits(types::I32X4, p));
+                let both = self.e.b.ins().bor(all.0[0], all.0[1]);
+                self.e.b.ins().vany_true(both)
+            }
+        };
+        let branch = self.e.branch(any, &[ty; 2][..count]);
+        self.e.stands_apart();
+        let then = rare(self);
+        let then = self.select(m, then, v);
+        self.e.otherwise(&branch, &then.0[..count]);
+        let v = self.floats(v);
+        let joined = self.e.join(branch, &v.0[..count]);
+        Val([joined[0], joined[count - 1]])
+    }
+
     fn call2(&mut self, f: Call2, x: Val, y: Val) -> Val {
         let (x, y) = (self.floats(x), self.floats(y));
         if self.width == Width::One {

@@ -37,6 +37,16 @@ pub trait Lanes {
     /// Ordered comparisons are false with NaN; `Ne` is true.
     fn cmp(&mut self, op: Cmp, x: Self::V, y: Self::V) -> Self::M;
     fn select(&mut self, m: Self::M, then: Self::V, otherwise: Self::V) -> Self::V;
+    /// `x` where x < y, else `y`: also where either is NaN.
+    fn lesser(&mut self, x: Self::V, y: Self::V) -> Self::V {
+        let m = self.cmp(Cmp::Lt, x, y);
+        self.select(m, x, y)
+    }
+    /// `x` where x > y, else `y`: also where either is NaN.
+    fn greater(&mut self, x: Self::V, y: Self::V) -> Self::V {
+        let m = self.cmp(Cmp::Lt, y, x);
+        self.select(m, x, y)
+    }
     fn mask_and(&mut self, x: Self::M, y: Self::M) -> Self::M;
     fn mask_or(&mut self, x: Self::M, y: Self::M) -> Self::M;
     fn mask_not(&mut self, x: Self::M) -> Self::M;
@@ -55,6 +65,8 @@ pub trait Lanes {
     fn bits_shr(&mut self, x: Self::V, by: u32) -> Self::V;
     /// A function that has no inline sequence: the same portable code for every lane and every path.
     fn call(&mut self, f: Call, x: Self::V) -> Self::V;
+    /// What `rare` gives where the mask is set, else `v`. If no lane is set, `rare` costs nothing.
+    fn rarely(&mut self, m: Self::M, v: Self::V, rare: impl FnOnce(&mut Self) -> Self::V) -> Self::V;
     fn call2(&mut self, f: Call2, x: Self::V, y: Self::V) -> Self::V;
 }
 
