@@ -4,12 +4,13 @@
 
 use crate::codegen::clif::{Emit, Home, Place, Size, element};
 use crate::codegen::guarded;
+use crate::codegen::hoisted::{Hoisted, unread};
 use crate::codegen::quad::{Floats, Val, Width, float_condition, part_type, parts};
 use crate::codegen::walk::{Cursor, Walk};
 use crate::loops::types::{Access, Body, Extent, Inst, Stop};
 use crate::scalar::{Bin, Cmp, DType, Literal, Un, V, math};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, Value, types};
+use cranelift_codegen::ir::{InstBuilder, types};
 
 /// Up to four neighbours along an axis of a walk.
 #[derive(Clone, Copy, Debug)]
@@ -17,13 +18,6 @@ pub(super) struct Along {
     pub axis: usize,
     /// 1 to 4; what the other lanes hold does not matter.
     pub lanes: usize,
-}
-
-/// Values of a body that do not change along an axis, computed before the loop over it: as one lane, and
-/// in four where the loop needs that.
-pub(super) struct Hoisted {
-    one: Vec<Option<Val>>,
-    four: Vec<Option<Val>>,
 }
 
 /// Which values of a body change along an axis.
@@ -118,7 +112,7 @@ impl<'a> Emit<'a> {
         for i in 0..count {
             if varies[i] {
                 // Never read by a value that does not vary.
-                values.push(values.first().copied().unwrap_or(Val::single(Value::from_u32(0))));
+                values.push(unread(&values));
                 continue;
             }
             let v = self.inst_one(walk, cursor, body, i, &values);
@@ -144,7 +138,7 @@ impl<'a> Emit<'a> {
                 }
             }
         }
-        Hoisted { one, four }
+        Hoisted { one, four, needed: vec![true; count] }
     }
 
     /// All values of the body at up to four neighbours; those that do not vary only where needed.
@@ -160,6 +154,10 @@ impl<'a> Emit<'a> {
         for (i, inst) in body.insts.iter().enumerate() {
             if let Some(v) = known.four[i].or(known.one[i]) {
                 values.push(v);
+                continue;
+            }
+            if !known.needed[i] {
+                values.push(unread(&values));
                 continue;
             }
             let dtype = body.dtypes[i];

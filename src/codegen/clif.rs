@@ -256,6 +256,10 @@ impl<'a> Emit<'a> {
         }
     }
 
+    pub fn address(&mut self, place: Place) -> Value {
+        if place.disp == 0 { place.base } else { self.b.ins().iadd_imm_s(place.base, place.disp) }
+    }
+
     /// The same place with a displacement that an instruction can hold, `room` bytes further on included.
     pub fn reachable(&mut self, place: Place, room: i64) -> Place {
         if i32::try_from(place.disp).is_ok() && i32::try_from(place.disp + room).is_ok() {

@@ -129,15 +129,11 @@ impl<'w> Product<'w> {
         }
         for (offset, path) in addresses {
             let place = cursor.places[path];
-            let value = self.address(e, place);
+            let value = e.address(place);
             e.store(value, told.plus(offset as i64));
         }
         let symbol = if self.dtype == DType::F64 { Symbol::ProductF64 } else { Symbol::ProductF32 };
         e.call_kernel(symbol, &[told.base]);
-    }
-
-    fn address(&self, e: &mut Emit<'_>, place: Place) -> Value {
-        if place.disp == 0 { place.base } else { e.b.ins().iadd_imm_s(place.base, place.disp) }
     }
 
     fn all(&self, e: &mut Emit<'_>, cursor: &Cursor) {
@@ -433,7 +429,7 @@ impl<'w> Product<'w> {
     fn moved(&self, e: &mut Emit<'_>, path: usize, base: Value, by: i64) -> Value {
         let axis = self.walk.extents.len() - 1;
         let moved = self.step(e, path, Place { base, disp: 0 }, axis, Size::Const(by));
-        self.address(e, moved)
+        e.address(moved)
     }
 
     /// One step of k on every accumulator.

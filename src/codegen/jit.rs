@@ -84,7 +84,7 @@ pub(super) fn compile(program: &Program, options: &Options) -> Result<Executable
     // Declared in the order of the list, so that a symbol's number is its number in the module.
     for symbol in Symbol::all() {
         let signature = symbol.signature(module.target_config().default_call_conv);
-        module.declare_function(symbol.name(), Linkage::Import, &signature).map_err(broken)?;
+        module.declare_function(&symbol.name(), Linkage::Import, &signature).map_err(broken)?;
     }
     // Routines follow the symbols, in their order: `routines::import` counts on it.
     let mut size = 0;

@@ -1,8 +1,10 @@
 //! Kernels that compute each element on its own.
 
 use crate::codegen::Shape;
+use crate::codegen::blocks::{self, Row};
 use crate::codegen::body::{self, Along};
 use crate::codegen::clif::{Emit, Size};
+use crate::codegen::hoisted::Hoisted;
 use crate::codegen::quad::Width;
 use crate::codegen::walk::{Cursor, Walk};
 use crate::loops::types::{Body, Kernel, Store};
@@ -23,7 +25,7 @@ pub(super) fn map(e: &mut Emit<'_>, kernel: &Kernel, body: &Body, stores: &[Stor
         let cheap = body::collected(e, &walk, body, &varies, axis) * 4 <= body.insts.len() + 4;
         if enough && cheap && body::can_widen(body, &varies) {
             return walk.nest(e, &start, (0, axis), &mut |e, cursor| {
-                row(e, &walk, cursor, body, stores, &varies, axis);
+                row(e, &walk, cursor, body, stores, &varies, axis, shape);
             });
         }
     }
@@ -36,6 +38,7 @@ pub(super) fn map(e: &mut Emit<'_>, kernel: &Kernel, body: &Body, stores: &[Stor
 }
 
 /// All elements along the innermost axis, four at a time.
+#[allow(clippy::too_many_arguments, reason = "a kernel's parts, passed on")]
 fn row(
     e: &mut Emit<'_>,
     walk: &Walk,
@@ -44,6 +47,7 @@ fn row(
     stores: &[Store],
     varies: &[bool],
     axis: usize,
+    shape: Shape,
 ) {
     let wanted: Vec<V> = stores.iter().map(|s| s.value).collect();
     let n = walk.extents[axis];
@@ -54,11 +58,11 @@ fn row(
         let none = e.is_zero(count);
         let branch = e.branch(none, &[]);
         e.otherwise(&branch, &[]);
-        full_row(e, walk, cursor, body, stores, varies, axis, &wanted);
+        full_row(e, walk, cursor, body, stores, varies, axis, &wanted, shape);
         e.join(branch, &[]);
         return;
     }
-    full_row(e, walk, cursor, body, stores, varies, axis, &wanted);
+    full_row(e, walk, cursor, body, stores, varies, axis, &wanted, shape);
 }
 
 #[allow(clippy::too_many_arguments, reason = "a kernel's parts, passed on")]
@@ -71,15 +75,16 @@ fn full_row(
     varies: &[bool],
     axis: usize,
     wanted: &[V],
+    shape: Shape,
 ) {
     let n = walk.extents[axis];
     if n.is(0) {
         return;
     }
     let hoisted = e.hoist(walk, cursor, body, varies, wanted, Width::Four);
-    let four = |e: &mut Emit<'_>, i: Size, lanes: usize| {
+    let mut four = |e: &mut Emit<'_>, i: Size, lanes: usize, known: &Hoisted| {
         let at = walk.enter(e, cursor, axis, i);
-        let values = e.body_four(walk, &at, body, Along { axis, lanes }, &hoisted);
+        let values = e.body_four(walk, &at, body, Along { axis, lanes }, known);
         for store in stores {
             let path = walk.path(&store.to);
             let dtype = e.buffer(store.to.buffer).dtype;
@@ -87,20 +92,11 @@ fn full_row(
             e.store_four(at.places[path], dtype, stride, lanes, values[store.value.0 as usize]);
         }
     };
-    match n {
-        Size::Const(n) => {
-            let full = n / 4 * 4;
-            let rounds = (UNROLLED_INSTS / (body.insts.len() + 1)).min(UNROLL) as i64;
-            e.repeat((Size::Const(0), Size::Const(full), 4), rounds, &mut |e, i| four(e, i, 4));
-            if n > full {
-                four(e, Size::Const(full), (n - full) as usize);
-            }
-        }
-        Size::Var(_) => {
-            let full = e.round_down(n, 4);
-            e.repeat((Size::Const(0), full, 4), 0, &mut |e, i| four(e, i, 4));
-            // What is left, one lane at a time through the same code.
-            e.repeat((full, n, 1), 0, &mut |e, i| four(e, i, 1));
-        }
+    let called = blocks::called(body, varies, n, shape);
+    if !called.is_empty() {
+        let row = Row { walk, cursor, body, axis, hoisted: &hoisted, wanted };
+        return row.blocks(e, &called, &mut four);
     }
+    let rounds = (UNROLLED_INSTS / (body.insts.len() + 1)).min(UNROLL) as i64;
+    blocks::each_four(e, n, rounds, &mut |e, i, lanes| four(e, i, lanes, &hoisted));
 }

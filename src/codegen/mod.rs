@@ -4,17 +4,20 @@
 //! the order of operations from [`crate::loops::types`], and both are followed bit for bit.
 //!
 //! In reading order: `steps` writes the loop over batches, `walk` the loops over a kernel's space, `body`
-//! the per-element code through `quad` (one or four lanes), `ints` and `guarded`; `map`, `reduce`, `fold`
+//! the per-element code through `quad` (one or four lanes), `ints` and `guarded`, and in blocks through
+//! `blocks`; `map`, `reduce`, `fold`
 //! and `contract` are the kinds of kernels; `tiny` keeps a small net wholly in registers, `routines` lets
 //! kernels that are alike share their code. `clif` holds sizes,
 //! addresses and control flow; `jit` and `executable` turn the function into code that can be called.
 
+mod blocks;
 mod body;
 mod clif;
 mod contract;
 mod executable;
 mod fold;
 mod guarded;
+mod hoisted;
 mod ints;
 mod jit;
 mod map;

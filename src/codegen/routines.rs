@@ -170,8 +170,7 @@ pub(super) fn call(e: &mut Emit<'_>, routine: usize, number: usize, frame: Value
     for id in buffers {
         args.push(match e.home(id) {
             Home::Number(v) => v,
-            Home::Memory(place) if place.disp == 0 => place.base,
-            Home::Memory(place) => e.b.ins().iadd_imm_s(place.base, place.disp),
+            Home::Memory(place) => e.address(place),
         });
     }
     if !may_stop(kernel) {

@@ -2,9 +2,9 @@
 //!
 //! Nothing else can be called: a name outside the list is never looked up.
 
-use crate::kernels::{Level, product};
+use crate::kernels::{Level, elementwise, product};
 use crate::scalar::lanes::{Call, Call2};
-use crate::scalar::{calls, ints};
+use crate::scalar::{Un, calls, ints};
 use cranelift_codegen::ir::{AbiParam, Signature, Type, types};
 use cranelift_codegen::isa::CallConv;
 
@@ -25,9 +25,11 @@ pub(super) enum Symbol {
     RandomBits,
     ProductF32,
     ProductF64,
+    /// A function of one f32, applied to many.
+    Each(Un),
 }
 
-const ALL: [Symbol; 14] = [
+const ALL: [Symbol; 23] = [
     Symbol::Exp,
     Symbol::Expm1,
     Symbol::Log,
@@ -42,6 +44,15 @@ const ALL: [Symbol; 14] = [
     Symbol::RandomBits,
     Symbol::ProductF32,
     Symbol::ProductF64,
+    Symbol::Each(Un::Exp),
+    Symbol::Each(Un::Expm1),
+    Symbol::Each(Un::Log),
+    Symbol::Each(Un::Log1p),
+    Symbol::Each(Un::Sin),
+    Symbol::Each(Un::Cos),
+    Symbol::Each(Un::Tanh),
+    Symbol::Each(Un::Sigmoid),
+    Symbol::Each(Un::Erf),
 ];
 
 /// How many there are.
@@ -75,13 +86,20 @@ impl Symbol {
         }
     }
 
-    /// Its number in the list, which is its number in every module too.
-    pub fn index(self) -> u32 {
-        self as u32
+    /// The function that applies an instruction to many elements, if there is one.
+    pub fn each(op: Un) -> Option<Symbol> {
+        let symbol = Symbol::Each(op);
+        ALL.contains(&symbol).then_some(symbol)
     }
 
-    pub fn name(self) -> &'static str {
-        match self {
+    /// Its number in the list, which is its number in every module too.
+    pub fn index(self) -> u32 {
+        ALL.iter().position(|s| *s == self).unwrap_or(ALL.len()) as u32
+    }
+
+    pub fn name(self) -> String {
+        let name = match self {
+            Symbol::Each(op) => return format!("nn_each_{op:?}"),
             Symbol::Exp => "nn_exp",
             Symbol::Expm1 => "nn_expm1",
             Symbol::Log => "nn_log",
@@ -96,7 +114,8 @@ impl Symbol {
             Symbol::RandomBits => "nn_random_bits",
             Symbol::ProductF32 => "nn_product_f32",
             Symbol::ProductF64 => "nn_product_f64",
-        }
+        };
+        name.to_string()
     }
 
     /// Where it is; kernels differ by level.
@@ -118,19 +137,20 @@ impl Symbol {
             Symbol::RandomBits => calls::random_bits as extern "C" fn(i64, i64, i64) -> i64 as *const u8,
             Symbol::ProductF32 => product::f32_kernel(level) as *const u8,
             Symbol::ProductF64 => product::f64_kernel(level) as *const u8,
+            Symbol::Each(op) => elementwise::function(op, level).map_or(std::ptr::null(), |f| f as *const u8),
         }
     }
 
-    /// A kernel is given the address of its description and has no result.
+    /// A kernel works on memory and has no result.
     fn is_kernel(self) -> bool {
-        matches!(self, Symbol::ProductF32 | Symbol::ProductF64)
+        matches!(self, Symbol::ProductF32 | Symbol::ProductF64 | Symbol::Each(_))
     }
 
     fn operands(self) -> (Type, usize) {
         match self {
-            _ if self.is_kernel() => (types::I64, 1),
+            Symbol::ProductF32 | Symbol::ProductF64 => (types::I64, 1),
             Symbol::IntPow => (types::I64, 2),
-            Symbol::RandomBits => (types::I64, 3),
+            Symbol::RandomBits | Symbol::Each(_) => (types::I64, 3),
             Symbol::Pow | Symbol::Fmod => (types::F64, 2),
             _ => (types::F64, 1),
         }

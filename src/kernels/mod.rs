@@ -4,9 +4,12 @@
 //! Each kernel follows the order of operations of [`crate::loops::types`] bit for bit, at every level.
 //! It never knows graphs, loop programs or how code was generated: it sees addresses, sizes and strides.
 
+pub mod elementwise;
 pub mod pool;
 pub mod product;
 mod vector;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 #[cfg(test)]
 mod tests;

@@ -65,7 +65,7 @@ impl fmt::Display for DType {
 }
 
 /// One operand, result of the operand's dtype unless said otherwise.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Un {
     Neg,
     Abs,
