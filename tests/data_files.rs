@@ -226,6 +226,28 @@ fn a_file_of_the_command_line_stands_in() {
     }
 }
 
+/// A column of its own file, beside one that goes on reading the program's.
+#[test]
+fn a_file_of_the_command_line_stands_in_for_a_column() {
+    let text = "dataset d {\n  x: f32[n] = csv(\"x.csv\", columns=0)\n  y: f32[n] = csv(\"y.csv\", columns=0)\n}\n\
+                placeholder x: f32[batch]\nplaceholder y: f32[batch]\nprint \"{x} {y}\" on d\n";
+    let files = InMemory::default().with("x.csv", "1\n2\n").with("y.csv", "3\n4\n").with("new.csv", "5\n6\n");
+    let with = |name: &str| {
+        let options = Options { data: vec![(name.into(), "new.csv".into())], ..Options::default() };
+        run_with(text, &files, options).map_err(|(exit, d)| (exit, d.code.code, d.message, d.notes))
+    };
+    assert_eq!(with("d.y").expect("a column"), ["[1, 2] [5, 6]"]);
+    let note = vec!["a file can stand in for what these read: d.x, d.y".to_string()];
+    for (name, says) in [
+        ("d", "`d` reads `x.csv` and `y.csv`, and one file cannot stand for both"),
+        ("d.z", "dataset `d` has no column `z`"),
+        ("e", "the program has no dataset `e`"),
+    ] {
+        let message = format!("`--data {name}=…`: {says}");
+        assert_eq!(with(name).expect_err(says), (1, "NN0215", message, note.clone()));
+    }
+}
+
 #[test]
 fn a_shape_that_differs_names_file_and_declaration() {
     let (exit, d) =

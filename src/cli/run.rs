@@ -43,7 +43,7 @@ pub struct Args {
 pub struct How {
     #[command(flatten)]
     given: load::Given,
-    /// Read this file in place of those that dataset NAME reads.
+    /// Read this file in place of the one that dataset NAME, or its column NAME.COLUMN, reads.
     #[arg(long, value_name = "NAME=FILE")]
     data: Vec<String>,
     /// The root seed of the native generator.

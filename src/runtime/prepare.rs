@@ -21,6 +21,7 @@ use crate::runtime::store::Store;
 use crate::scalar::DType;
 use crate::source::{FileId, Span};
 use crate::tensor::Tensor;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,7 +67,6 @@ impl Session<'_> {
         wanted: &dyn Fn(usize) -> bool,
     ) -> Result<(), RunError> {
         let dataset = &self.program.datasets[index];
-        self.reading = Some(index);
         let mut sizes = Sizes::new();
         for (c, column) in dataset.columns.iter().enumerate() {
             self.budget.span = column.span;
@@ -77,6 +77,7 @@ impl Session<'_> {
                 continue;
             }
             let mut memory = self.budget.scope();
+            self.reading = Some((index, c));
             let value = self.compute(&column.value, &mut sizes, &column.name, column.span, &mut memory)?;
             self.bind_rows(dataset, index, c, value.shape(), &mut sizes)?;
             let value = convert(value, column.ty.dtype, &column.name, column.span)?;
@@ -183,7 +184,7 @@ impl Session<'_> {
         name: &str,
         span: Span,
     ) -> Option<RunError> {
-        let index = self.reading?;
+        let (index, _) = self.reading?;
         let first = self.program.datasets[index].columns.first()?;
         let rows = Some(self.datasets[index].rows).filter(|n| *n > 0)?;
         let mut shape = value.shape().to_vec();
@@ -287,10 +288,15 @@ impl Session<'_> {
         })
     }
 
-    /// The file of the command line that stands in for those of the dataset being read.
+    /// The file of the command line that stands in for the one of the dataset or column being read.
     fn stand_in(&self) -> Option<&Path> {
-        let dataset = &self.program.datasets[self.reading?];
-        self.options.data.iter().find(|(name, _)| **name == *dataset.name).map(|(_, file)| file.as_path())
+        let (index, column) = self.reading?;
+        let dataset = &self.program.datasets[index];
+        let named = |name: &str| match name.split_once('.') {
+            Some((of, own)) => *of == *dataset.name && *own == *dataset.columns[column].name,
+            None => *name == *dataset.name,
+        };
+        self.options.data.iter().find(|(name, _)| named(name)).map(|(_, file)| file.as_path())
     }
 
     /// The path that a reader reads, as messages name it.
@@ -335,25 +341,51 @@ fn row_counts(name: &str, have: usize, first: &program::Column, rows: usize, spa
     RunError::program(d.other(first.span, format!("{rows} rows")))
 }
 
-/// Every `--data` must name a dataset that reads a file.
+/// Every `--data` must name a dataset, or a column of one, that reads one file.
 fn check_stand_ins(program: &Program, data: &[(String, PathBuf)]) -> Result<(), RunError> {
-    let reads = |d: &Dataset| {
-        let mut sources = d.columns.iter().flat_map(|c| &c.value.sources);
-        sources.any(|(_, s)| matches!(s, Source::File(_)))
+    let files = |d: &Dataset, own: Option<&str>| -> BTreeSet<String> {
+        let columns = d.columns.iter().filter(|c| own.is_none_or(|own| *own == *c.name));
+        let sources = columns.flat_map(|c| &c.value.sources).map(|(_, s)| s);
+        sources
+            .filter_map(|s| if let Source::File(f) = s { Some(format!("`{}`", f.path)) } else { None })
+            .collect()
     };
     for (name, _) in data {
-        let found = program.datasets.iter().find(|d| *d.name == **name);
-        let problem = match found {
-            None => format!("`--data {name}=…`: the program has no dataset `{name}`"),
-            Some(d) if !reads(d) => format!("`--data {name}=…`: dataset `{name}` reads no file"),
-            Some(_) => continue,
+        let (of, own) = name.split_once('.').map_or((&**name, None), |(of, own)| (of, Some(own)));
+        let found = program.datasets.iter().find(|d| *d.name == *of);
+        let read = found.map(|d| files(d, own)).unwrap_or_default();
+        let problem = match (found, own) {
+            (None, _) => format!("the program has no dataset `{of}`"),
+            (Some(d), Some(own)) if d.columns.iter().all(|c| *c.name != *own) => {
+                format!("dataset `{of}` has no column `{own}`")
+            }
+            _ if read.is_empty() => format!("`{name}` reads no file"),
+            _ if read.len() > 1 => {
+                let read = Vec::from_iter(read).join(" and ");
+                format!("`{name}` reads {read}, and one file cannot stand for both")
+            }
+            _ => continue,
         };
         let span = found.map_or(Span::new(FileId(0), 0, 0), |d| d.span);
-        let names: Vec<&str> = program.datasets.iter().filter(|d| reads(d)).map(|d| &*d.name).collect();
+        // Each by the shortest name that means one file.
+        let mut names = Vec::new();
+        for d in &program.datasets {
+            match files(d, None).len() {
+                0 => {}
+                1 => names.push(d.name.to_string()),
+                _ => names.extend(
+                    d.columns
+                        .iter()
+                        .filter(|c| files(d, Some(&c.name)).len() == 1)
+                        .map(|c| format!("{}.{}", d.name, c.name)),
+                ),
+            }
+        }
         let note = match names.as_slice() {
-            [] => "no dataset of the program reads a file".to_string(),
-            names => format!("datasets that read files: {}", names.join(", ")),
+            [] => "nothing in the program reads just one file".to_string(),
+            names => format!("a file can stand in for what these read: {}", names.join(", ")),
         };
+        let problem = format!("`--data {name}=…`: {problem}");
         return Err(RunError::program(Diagnostic::error(&codes::UNKNOWN_DATA, span, problem).note(note)));
     }
     Ok(())

@@ -33,7 +33,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub settings: Settings,
-    /// `--data NAME=FILE`: a file to read in place of those that dataset NAME reads.
+    /// `--data NAME=FILE`: a file to read in place of the one that dataset NAME, or its column NAME.COLUMN, reads.
     pub data: Vec<(String, PathBuf)>,
     /// `--resume DIR`: where the checkpoint lies to go on from.
     pub resume: Option<PathBuf>,
@@ -74,8 +74,8 @@ pub struct Session<'a> {
     pub(super) datasets: Vec<Data>,
     /// Files read so far, by path and header; only while a dataset is read.
     pub(super) tables: BTreeMap<(String, bool), Table>,
-    /// The dataset that is being read.
-    pub(super) reading: Option<usize>,
+    /// The dataset and the column that are being read.
+    pub(super) reading: Option<(usize, usize)>,
     /// Columns of splits, made when first used: (dataset, split, column).
     picked: BTreeMap<(usize, usize, usize), Column>,
     /// Of the variables before the first directive: a checkpoint is good for these start values alone.

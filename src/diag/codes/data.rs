@@ -153,9 +153,9 @@ loss l = mean((x - w) ** 2)\ntrain l on d {\n  optimizer = sgd(lr=0.1)\n  batch 
 
 pub static UNKNOWN_DATA: CodeInfo = CodeInfo {
     code: "NN0215",
-    title: "no dataset to put the file in",
-    explanation: "`--data NAME=FILE` reads FILE in place of the files that dataset NAME reads. There is no such \
-dataset, or it reads no file.",
+    title: "no place for the file of --data",
+    explanation: "`--data NAME=FILE` reads FILE in place of the file that dataset NAME reads. There is no such \
+dataset, it reads no file, or it reads several: then `--data NAME.COLUMN=FILE` says whose file is meant.",
     failing: "",
     mended: "",
 };
