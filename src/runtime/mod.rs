@@ -25,6 +25,7 @@ pub mod read;
 pub mod reference;
 pub mod rows;
 pub mod session;
+mod stand_ins;
 pub mod store;
 pub mod stream;
 pub mod tensor_file;

@@ -1,7 +1,7 @@
 //! What happens before the first directive: sources are read, columns and start values computed, rows
 //! bound, splits cut; in file order, so that draws of one stream keep theirs.
 
-use crate::check::program::{self, Computed, DataFile, Dataset, FileFormat, Prepare, Program, Source};
+use crate::check::program::{self, Computed, DataFile, Dataset, FileFormat, Prepare, Source};
 use crate::diag::Diagnostic;
 use crate::diag::codes::data as codes;
 use crate::ir::dim::{Dim, Sizes};
@@ -17,12 +17,12 @@ use crate::runtime::limits::{self, Budget};
 use crate::runtime::read::csv::Header;
 use crate::runtime::read::{self, Place};
 use crate::runtime::session::Session;
+use crate::runtime::stand_ins;
 use crate::runtime::store::Store;
 use crate::scalar::DType;
-use crate::source::{FileId, Span};
+use crate::source::Span;
 use crate::tensor::Tensor;
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 impl Session<'_> {
@@ -30,7 +30,7 @@ impl Session<'_> {
     pub fn prepare(&mut self) -> Result<(), RunError> {
         let program = self.program;
         let clock = self.engine.clock();
-        check_stand_ins(program, &self.options.data)?;
+        stand_ins::check(program, &self.options.data)?;
         self.reserve_variables()?;
         for item in &program.prepare {
             match item {
@@ -339,56 +339,6 @@ fn row_counts(name: &str, have: usize, first: &program::Column, rows: usize, spa
     let message = format!("column `{name}` has {have} rows, column `{}` has {rows}", first.name);
     let d = Diagnostic::error(&codes::ROW_COUNTS, span, message);
     RunError::program(d.other(first.span, format!("{rows} rows")))
-}
-
-/// Every `--data` must name a dataset, or a column of one, that reads one file.
-fn check_stand_ins(program: &Program, data: &[(String, PathBuf)]) -> Result<(), RunError> {
-    let files = |d: &Dataset, own: Option<&str>| -> BTreeSet<String> {
-        let columns = d.columns.iter().filter(|c| own.is_none_or(|own| *own == *c.name));
-        let sources = columns.flat_map(|c| &c.value.sources).map(|(_, s)| s);
-        sources
-            .filter_map(|s| if let Source::File(f) = s { Some(format!("`{}`", f.path)) } else { None })
-            .collect()
-    };
-    for (name, _) in data {
-        let (of, own) = name.split_once('.').map_or((&**name, None), |(of, own)| (of, Some(own)));
-        let found = program.datasets.iter().find(|d| *d.name == *of);
-        let read = found.map(|d| files(d, own)).unwrap_or_default();
-        let problem = match (found, own) {
-            (None, _) => format!("the program has no dataset `{of}`"),
-            (Some(d), Some(own)) if d.columns.iter().all(|c| *c.name != *own) => {
-                format!("dataset `{of}` has no column `{own}`")
-            }
-            _ if read.is_empty() => format!("`{name}` reads no file"),
-            _ if read.len() > 1 => {
-                let read = Vec::from_iter(read).join(" and ");
-                format!("`{name}` reads {read}, and one file cannot stand for both")
-            }
-            _ => continue,
-        };
-        let span = found.map_or(Span::new(FileId(0), 0, 0), |d| d.span);
-        // Each by the shortest name that means one file.
-        let mut names = Vec::new();
-        for d in &program.datasets {
-            match files(d, None).len() {
-                0 => {}
-                1 => names.push(d.name.to_string()),
-                _ => names.extend(
-                    d.columns
-                        .iter()
-                        .filter(|c| files(d, Some(&c.name)).len() == 1)
-                        .map(|c| format!("{}.{}", d.name, c.name)),
-                ),
-            }
-        }
-        let note = match names.as_slice() {
-            [] => "nothing in the program reads just one file".to_string(),
-            names => format!("a file can stand in for what these read: {}", names.join(", ")),
-        };
-        let problem = format!("`--data {name}=…`: {problem}");
-        return Err(RunError::program(Diagnostic::error(&codes::UNKNOWN_DATA, span, problem).note(note)));
-    }
-    Ok(())
 }
 
 pub(super) fn file_error(e: &FileError, path: &str, span: Span) -> RunError {
