@@ -417,6 +417,7 @@ pub fn convert(values: Tensor, dtype: DType, name: &str, span: Span) -> Result<T
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::FileId;
 
     fn n() -> Dim {
         Dim::symbol("n")
