@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod cost;
 mod doc;
 mod explain;
 mod grad;
@@ -72,6 +73,8 @@ enum Command {
     Gradcheck(gradcheck::Args),
     /// Show what each graph pass did.
     Passes(passes::Args),
+    /// Say what a training step costs: operations, bytes and memory, before it runs.
+    Cost(cost::Args),
     /// Write the stages of a file as snapshots, or compare with them.
     Snapshot(snapshot::Args),
     /// Measure the first train directive.
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Grad(args) => grad::run(&args, shell),
         Command::Gradcheck(args) => gradcheck::run(&args, shell),
         Command::Passes(args) => passes::run(&args, shell),
+        Command::Cost(args) => cost::run(&args, shell),
         Command::Snapshot(args) => snapshot::run(&args, shell),
         Command::Bench(args) => bench::run(&args, shell),
         Command::Doc(args) => doc::run(&args, shell),

@@ -3,6 +3,7 @@
 //! It never knows ops, gradients or names of the language. [`eval`] runs a program directly and defines
 //! its bits; `codegen` must give the same ones.
 
+pub mod cost;
 pub mod eval;
 pub mod memory;
 pub mod print;

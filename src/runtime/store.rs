@@ -42,6 +42,12 @@ pub struct Store {
 /// Every value starts at a multiple of this, in bytes.
 const ALIGNMENT: usize = 64;
 
+/// What a value of fixed size takes of the region.
+pub fn bytes_of(ty: &Type) -> u64 {
+    let elements: i64 = ty.shape.iter().map(|d| d.as_const().unwrap_or(0)).product();
+    (elements as u64 * ty.dtype.bytes() as u64).next_multiple_of(ALIGNMENT as u64)
+}
+
 impl Store {
     pub fn new(precision: Precision) -> Store {
         Store {
