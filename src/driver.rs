@@ -15,6 +15,7 @@ use crate::lower::{self, Target};
 use crate::opt::{self, Checks, Pass, Report};
 use crate::runtime::files::{Files, InMemory};
 use crate::source::Sources;
+use crate::stage::{Stage, Watch};
 use crate::{check, syntax, using};
 use std::sync::Arc;
 
@@ -37,17 +38,31 @@ pub fn front_with(
     sources: &mut Sources,
     files: &dyn Files,
 ) -> Result<Program, Diagnostics> {
+    front_watched(name, text, overrides, sources, files, &mut |_| {})
+}
+
+/// As [`front_with`]; `watch` hears of each stage.
+pub fn front_watched(
+    name: &str,
+    text: impl Into<Arc<str>>,
+    overrides: &Overrides,
+    sources: &mut Sources,
+    files: &dyn Files,
+    watch: &mut Watch<'_>,
+) -> Result<Program, Diagnostics> {
     let id = sources.add(name, text);
     let file = sources.file(id).clone();
     let (ast, mut found) = syntax::parse(&file);
+    watch(Stage::Parse);
     let (ast, used) = using::expand(ast, id, sources, files);
+    watch(Stage::Use);
     if used.has_errors() {
         // Without a file that is used, every name of it would be an error of its own.
         found.0.extend(used.0);
         found.sort();
         return Err(found);
     }
-    match check::elaborate(&ast, &file, sources, overrides) {
+    match check::elaborate_watched(&ast, &file, sources, overrides, watch) {
         Ok(mut program) if !found.has_errors() => {
             program.warnings.0.extend(used.0);
             program.warnings.sort();

@@ -13,7 +13,7 @@
 //! | [`codegen`] | loop program to machine code | one function runs N steps |
 //! | [`runtime`] | program and files to weights and lines | the only stage that knows files and time |
 //!
-//! [`driver`] puts them together. Two oracles stand beside the compiled path: [`interp`] computes a graph in f64
+//! [`driver`] puts them together; [`stage`] names them for `--time`. Two oracles stand beside the compiled path: [`interp`] computes a graph in f64
 //! from each op's definition, and [`loops::eval`] runs a loop program with the very bits of machine code.
 //!
 //! # Reading order
@@ -50,6 +50,7 @@ pub mod rng;
 pub mod runtime;
 pub mod scalar;
 pub mod source;
+pub mod stage;
 pub mod syntax;
 pub mod tensor;
 pub mod using;

@@ -37,7 +37,17 @@ fn explain() {
 
 #[test]
 fn passes() {
-    insta::assert_snapshot!(shown(&["passes", "examples/lesson.nn"]));
+    let text = shown(&["passes", "examples/lesson.nn"]);
+    // Times are another every time; with the blanks behind them they are 12 wide.
+    let line = |l: &str| match l.find(" ms") {
+        Some(end) => {
+            let start = l[..end].rfind(' ').map_or(0, |i| i + 1);
+            assert!(l[start..end].parse::<f64>().is_ok_and(|ms| ms >= 0.0), "{l}");
+            format!("{}-{}\n", &l[..start], &l[end..])
+        }
+        None => format!("{l}\n"),
+    };
+    insta::assert_snapshot!(text.lines().map(line).collect::<String>());
 }
 
 #[test]
@@ -60,6 +70,88 @@ fn bench_as_json_is_one_object_with_the_keys_that_scripts_read() {
     }
     // The forward, backward and update passes of the lesson: 8 rows, 2 -> 3 -> 1.
     assert!(object["steps"].as_u64().is_some_and(|n| n >= 1), "{text}");
+    let ns = |key: &str| object[key].as_f64().expect("a number");
+    let order = [ns("ns_least"), ns("ns_low"), ns("ns_per_step"), ns("ns_high")];
+    assert!(order.is_sorted(), "{text}");
+    let compile = ["parse", "use", "check", "autodiff", "opt", "lower", "codegen"];
+    let stages: f64 = compile.iter().map(|s| object["stages_ms"][s].as_f64().expect("a stage")).sum();
+    assert!((stages - ns("compile_ms")).abs() < 0.02, "{text}");
+}
+
+#[test]
+fn bench_of_a_value_measures_it_alone() {
+    let w4 =
+        ["bench", "benches/w4.nn", "--repeat", "3", "--format", "json", "--set", "M=32", "--set", "K=48"];
+    for (name, flops) in [("ab", 2 * 32 * 48 * 256), ("atb", 2 * 32 * 48 * 256), ("abt", 2 * 32 * 48 * 256)] {
+        let text = succeed(&root(), &[&w4[..], &["--of", name]].concat());
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(
+            (value["repeats"].as_u64(), value["flops_per_step"].as_u64()),
+            (Some(3), Some(flops)),
+            "{text}"
+        );
+        assert!(value["ns_per_step"].as_f64().is_some_and(|ns| ns > 0.0), "{text}");
+    }
+    // On the first batch of the training's data: 32 rows of 64 -> 64, a bias and relu.
+    let text =
+        succeed(&root(), &["bench", "benches/w2.nn", "--of", "h", "--repeat", "1", "--format", "json"]);
+    let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(value["flops_per_step"].as_u64(), Some(32 * (2 * 64 * 64 + 64 + 64)), "{text}");
+}
+
+#[test]
+fn bench_says_what_it_cannot_measure() {
+    let told = |args: &[&str]| {
+        let output = run_in(&root(), args);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()), "{args:?}");
+        stderr(&output)
+    };
+    assert!(told(&["bench", "benches/w4.nn"]).contains("no train directive to measure; `--of NAME`"));
+    assert!(told(&["bench", "benches/w4.nn", "--of", "c"]).contains("no value `c`"));
+    let dir = scratch("bench_without_data");
+    std::fs::write(dir.join("f.nn"), "placeholder x: f32[batch]\ny = x + 1\n").expect("written");
+    let path = dir.join("f.nn");
+    let text = told(&["bench", path.to_str().expect("UTF-8"), "--of", "y"]);
+    assert!(text.contains("`y` needs data, and no train directive says which"), "{text}");
+}
+
+#[test]
+fn cost() {
+    insta::assert_snapshot!(shown(&["cost", "examples/lesson.nn", "--buffers"]));
+    let text = succeed(&root(), &["cost", "benches/w2.nn", "--format", "json"]);
+    let cost: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let bench = succeed(&root(), &["bench", "benches/w2.nn", "--repeat", "1", "--format", "json"]);
+    let bench: serde_json::Value = serde_json::from_str(&bench).expect("JSON");
+    assert_eq!(cost["arena_bytes"], bench["arena_bytes"], "known before the run");
+    assert_eq!(cost["flops"], bench["flops_per_step"]);
+    // 64*64 + 64 + 64*10 + 10 numbers, each variable rounded up to 64 bytes.
+    assert_eq!(cost["parameter_bytes"].as_u64(), Some(4 * (64 * 64 + 64 + 64 * 10) + 64), "{text}");
+    let sum = |key: &str| cost[key].as_array().expect("a list").iter().map(|k| k["flops"].as_u64()).sum();
+    assert_eq!((sum("lines"), sum("kernels")), (cost["flops"].as_u64(), cost["flops"].as_u64()));
+}
+
+/// All rows are a batch where a training says nothing: then the data has to be read.
+#[test]
+fn cost_of_a_training_on_all_rows() {
+    let text = succeed(&root(), &["cost", "examples/linear_regression.nn"]);
+    assert!(text.lines().next().is_some_and(|l| l.ends_with(" rows")), "{text}");
+    let output = run_in(&root(), &["cost", "benches/w4.nn"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("no train directive number 1"));
+}
+
+#[test]
+fn run_times_each_stage() {
+    let output = run_in(&root(), &["run", "examples/lesson.nn", "--time", "-q"]);
+    let text = stderr(&output);
+    let line = |l: &str| {
+        let words: Vec<&str> = l.split_whitespace().collect();
+        assert!(matches!(words[..], [_, ms, "ms"] if ms.parse::<f64>().is_ok_and(|ms| ms >= 0.0)), "{text}");
+        words[0].to_string()
+    };
+    let names: Vec<String> = text.lines().map(line).collect();
+    let all = "parse use check autodiff data opt lower codegen train evaluate other total";
+    assert_eq!(names.join(" "), all);
 }
 
 #[test]

@@ -3,12 +3,13 @@
 
 use nn::check::program::{Overrides, Program};
 use nn::driver;
-use nn::runtime::engine::{Backend, Settings, Stage};
+use nn::runtime::engine::{Backend, Settings};
 use nn::runtime::error::RunError;
 use nn::runtime::files::{Files, InMemory};
 use nn::runtime::output::Collected;
 use nn::runtime::session::{self, Options};
 use nn::source::Sources;
+use nn::stage::Stage;
 
 fn program(text: &str) -> Program {
     let found = driver::front("test.nn", text, &Overrides::default(), &mut Sources::default());

@@ -12,6 +12,7 @@ use crate::ops;
 use crate::rng::native::{self, Purpose};
 use crate::scalar::DType;
 use crate::source::Span;
+use crate::stage::Stage;
 use crate::syntax::ast::Arg;
 
 impl Cx<'_> {
@@ -85,7 +86,10 @@ impl Cx<'_> {
     /// The adjoints, or one diagnostic that says why there are none.
     pub fn gradient(&mut self, loss: NodeId, wrt: &[NodeId], span: Span) -> Option<Vec<NodeId>> {
         self.b.span = Some(span);
-        match autodiff::gradient(&mut self.b, loss, wrt) {
+        (self.watch)(Stage::Check);
+        let adjoints = autodiff::gradient(&mut self.b, loss, wrt);
+        (self.watch)(Stage::Autodiff);
+        match adjoints {
             Ok(out) => Some(out),
             Err(e) => {
                 let text = format!("there is no gradient: {e}");

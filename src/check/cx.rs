@@ -12,6 +12,7 @@ use crate::ir::dim::Dim;
 use crate::ir::graph::{Graph, NodeId};
 use crate::scalar::DType;
 use crate::source::{FileId, SourceFile, Sources, Span};
+use crate::stage::Watch;
 use crate::syntax::ast;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -101,6 +102,7 @@ pub struct Outer {
 
 pub struct Cx<'a> {
     pub sources: &'a mut Sources,
+    pub watch: &'a mut Watch<'a>,
     pub diags: Diagnostics,
     pub b: Builder,
     pub place: Place,
@@ -152,9 +154,10 @@ pub struct Cx<'a> {
 }
 
 impl<'a> Cx<'a> {
-    pub fn new(sources: &'a mut Sources) -> Cx<'a> {
+    pub fn new(sources: &'a mut Sources, watch: &'a mut Watch<'_>) -> Cx<'a> {
         Cx {
             sources,
+            watch,
             diags: Diagnostics::default(),
             b: Builder::default(),
             place: Place::Program,

@@ -45,6 +45,7 @@ use crate::check::cx::Cx;
 use crate::check::program::{Overrides, Program};
 use crate::diag::Diagnostics;
 use crate::source::{SourceFile, Sources};
+use crate::stage::{Stage, Watch};
 use crate::syntax::ast;
 
 /// Checks a whole file. Errors come sorted by place; warnings of a good file are in the program.
@@ -54,11 +55,24 @@ pub fn elaborate(
     sources: &mut Sources,
     overrides: &Overrides,
 ) -> Result<Program, Diagnostics> {
-    let mut cx = Cx::new(sources);
+    elaborate_watched(ast, file, sources, overrides, &mut |_| {})
+}
+
+/// As [`elaborate`]; `watch` hears of the stretches of checking and of autodiff.
+pub fn elaborate_watched(
+    ast: &ast::File,
+    file: &SourceFile,
+    sources: &mut Sources,
+    overrides: &Overrides,
+    watch: &mut Watch<'_>,
+) -> Result<Program, Diagnostics> {
+    let mut cx = Cx::new(sources, watch);
     cx.apply_overrides(ast, overrides);
     cx.declare(ast);
     for statement in &ast.statements {
         cx.statement(statement);
     }
-    cx.finish(file)
+    let program = cx.finish(file);
+    watch(Stage::Check);
+    program
 }

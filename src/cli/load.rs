@@ -3,6 +3,7 @@
 use crate::check::program::{Overrides, Program};
 use crate::cli::Exit;
 use crate::cli::shell::Shell;
+use crate::cli::times::Times;
 use crate::diag::render::Shown;
 use crate::driver;
 use crate::runtime::files::Disk;
@@ -30,6 +31,8 @@ pub struct Loaded {
     pub program: Program,
     /// The file system as the program sees it.
     pub files: Disk,
+    /// What parsing and checking took.
+    pub times: Times,
 }
 
 /// Reads, parses and checks; prints what is wrong.
@@ -38,13 +41,14 @@ pub fn load(file: &str, given: &Given, seed: Option<u64>, shell: &Shell) -> Resu
     let text = read(file, shell)?;
     let name = if file == "-" { "stdin" } else { file };
     let files = Disk::new(directory(file), given.allow_read.clone());
-    let mut sources = Sources::default();
-    match driver::front_with(name, text, &overrides, &mut sources, &files) {
+    let (mut sources, mut times) = (Sources::default(), Times::default());
+    let checked = driver::front_watched(name, text, &overrides, &mut sources, &files, &mut times.watch());
+    match checked {
         Ok(program) => {
             if !shell.quiet {
                 shell.diagnostics(&program.warnings, &sources);
             }
-            Ok(Loaded { sources, program, files })
+            Ok(Loaded { sources, program, files, times })
         }
         Err(found) => {
             shell.diagnostics(&found, &sources);

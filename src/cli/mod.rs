@@ -15,6 +15,7 @@ mod predict;
 mod run;
 mod shell;
 mod snapshot;
+mod times;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

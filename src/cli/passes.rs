@@ -1,11 +1,12 @@
-//! `nn passes`: what each graph pass did to the training step.
+//! `nn passes`: what each graph pass did to the training step, and how long it took.
 
 use crate::cli::Exit;
+use crate::cli::gradcheck::aligned;
 use crate::cli::ir;
 use crate::cli::load;
 use crate::cli::shell::Shell;
 use crate::driver::Dump;
-use crate::opt;
+use std::time::Instant;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -31,15 +32,18 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         shell.err(&format!("error: this file has no train directive number {}\n", args.train));
         return Exit::USAGE;
     };
-    let mut reports = Vec::new();
+    let mut rows = vec![["pass", "nodes", "time", "rewrote"].map(str::to_string)];
+    let mut last = Instant::now();
     let lowered = ir::lower(&loaded.program, train, None, args.opt, &mut |dump| {
         if let Dump::Pass(report, _) = dump {
-            reports.push(report.clone());
+            let [pass, nodes, rewrote] = report.cells();
+            rows.push([pass, nodes, format!("{:.3} ms", last.elapsed().as_secs_f64() * 1e3), rewrote]);
+            last = Instant::now();
         }
     });
     if let Err(bug) = lowered {
         return shell.internal(&bug);
     }
-    shell.out(&opt::table(&reports));
+    shell.out(&aligned(&rows));
     Exit::OK
 }

@@ -51,7 +51,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         shell.err("error: npy is no text: name a file with -o\n");
         return Exit::USAGE;
     }
-    let Loaded { sources, program, files } = match load::load(&args.file, &args.given, None, shell) {
+    let Loaded { sources, program, files, .. } = match load::load(&args.file, &args.given, None, shell) {
         Ok(l) => l,
         Err(exit) => return exit,
     };

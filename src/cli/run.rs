@@ -6,11 +6,12 @@ use crate::cli::output::{Bar, Terminal};
 use crate::cli::shell::Shell;
 use crate::diag::Diagnostics;
 use crate::opt::Arithmetic;
-use crate::runtime::engine::{self, Backend, Settings, Stage};
+use crate::runtime::engine::{self, Backend, Settings};
 use crate::runtime::error::RunError;
 use crate::runtime::output::Output;
 use crate::runtime::session::{self, Options};
 use crate::source::Sources;
+use crate::stage::Stage;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ pub struct Args {
     /// No progress bar.
     #[arg(long)]
     no_progress: bool,
-    /// Seconds per stage, on stderr.
+    /// Milliseconds per stage, on stderr.
     #[arg(long)]
     time: bool,
 }
@@ -82,18 +83,14 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         Ok(r) => r,
         Err(exit) => return exit,
     };
-    let front = start.elapsed();
     let Ready { mut loaded, options } = ready;
     loaded.files = loaded.files.writing(args.out.clone(), args.allow_write.clone());
     let options = Options { resume: args.resume.clone(), ..options };
     if loaded.program.directives.is_empty() {
         shell.note("this program has no directives such as `train` or `print`: there is nothing to run");
     }
-    let mut stages: Vec<(Stage, Duration)> = Vec::new();
-    let mut record = |stage: Stage, took: Duration| match stages.iter_mut().find(|(s, _)| *s == stage) {
-        Some((_, sum)) => *sum += took,
-        None => stages.push((stage, took)),
-    };
+    let mut times = loaded.times.clone();
+    let mut record = |stage: Stage, took: Duration| times.add(stage, took);
     let bar = if args.no_progress { Bar::Never } else { Bar::Auto };
     let mut terminal = Terminal::new(shell, bar);
     let result = session::run(&loaded.program, options, &loaded.files, &mut terminal, &mut record);
@@ -103,8 +100,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         Err(e) => failed(&e, &loaded.sources, shell),
     };
     if args.time {
-        stages.sort();
-        shell.err(&times(front, &stages, start.elapsed()));
+        shell.err(&times.text(start.elapsed()));
     }
     exit
 }
@@ -141,13 +137,4 @@ pub fn failed(error: &RunError, sources: &Sources, shell: &Shell) -> Exit {
         Err(bug) => return shell.internal(bug),
     }
     Exit(error.exit_code())
-}
-
-fn times(front: Duration, stages: &[(Stage, Duration)], total: Duration) -> String {
-    let line = |name: &str, took: Duration| format!("{name:>10} {:>10.3} ms\n", took.as_secs_f64() * 1e3);
-    let mut text = line("front", front);
-    for (stage, took) in stages {
-        text.push_str(&line(&format!("{stage:?}").to_lowercase(), *took));
-    }
-    text + &line("total", total)
 }

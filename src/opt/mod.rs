@@ -73,6 +73,16 @@ pub struct Report {
     pub counts: Vec<(&'static str, u32)>,
 }
 
+impl Report {
+    /// The pass, its nodes before and after, and what it rewrote, as text.
+    pub fn cells(&self) -> [String; 3] {
+        let count =
+            |(rule, n): &(&str, u32)| if *n == 1 { rule.to_string() } else { format!("{rule} ×{n}") };
+        let counts: Vec<String> = self.counts.iter().map(count).collect();
+        [self.pass.to_string(), format!("{} → {}", self.before, self.after), counts.join(", ")]
+    }
+}
+
 /// Every pass, in the order in which they run.
 pub static PASSES: [Pass; 7] = [
     Pass {
@@ -181,29 +191,4 @@ pub fn run(
 
 fn broken(when: &str, errors: &verify::VerifyErrors) -> InternalError {
     InternalError { stage: "opt", message: format!("{when}: {errors}") }
-}
-
-/// The table of `nn passes`, one line a pass: nodes before and after, and what it rewrote.
-pub fn table(reports: &[Report]) -> String {
-    let rows: Vec<[String; 3]> = reports
-        .iter()
-        .map(|r| {
-            let counts: Vec<String> = r
-                .counts
-                .iter()
-                .map(|(rule, n)| if *n == 1 { rule.to_string() } else { format!("{rule} ×{n}") })
-                .collect();
-            [r.pass.to_string(), format!("{} → {}", r.before, r.after), counts.join(", ")]
-        })
-        .collect();
-    let head = ["pass", "nodes", "rewrote"].map(str::to_string);
-    let width = |i: usize| rows.iter().chain([&head]).map(|r| r[i].chars().count()).max().unwrap_or(0);
-    let (pass, nodes) = (width(0), width(1));
-    let mut out = String::new();
-    for row in [&head].into_iter().chain(&rows) {
-        let line = format!("{:pass$}  {:nodes$}  {}", row[0], row[1], row[2]);
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-    out
 }

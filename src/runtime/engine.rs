@@ -24,6 +24,7 @@ use crate::runtime::limits::{self, Budget};
 use crate::runtime::reference::{self, Reference};
 use crate::runtime::store::Store;
 use crate::source::Span;
+use crate::stage::Stage;
 use crate::tensor::Tensor;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,23 +60,6 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings { backend: Backend::Jit, opt: 2, arithmetic: Arithmetic::Exact, threads: all_threads() }
     }
-}
-
-/// What took how long, for `--time`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Stage {
-    /// Reading files and computing columns and start values.
-    Data,
-    /// Passes over the graph.
-    Opt,
-    /// Graph to loop program.
-    Lower,
-    /// Loop program to machine code.
-    Codegen,
-    /// Steps of training.
-    Train,
-    /// Values for `print`, `eval` and `check`.
-    Evaluate,
 }
 
 /// Told about every stage as it ends. Time goes nowhere else.

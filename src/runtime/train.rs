@@ -16,7 +16,7 @@ use crate::runtime::batches::{Cut, Order};
 use crate::runtime::checkpoint::Checkpoint;
 use crate::runtime::control::{self, Best};
 use crate::runtime::curves;
-use crate::runtime::engine::{Ended, Layout, Loaded, Request, Rows, Stage};
+use crate::runtime::engine::{Ended, Layout, Loaded, Request, Rows};
 use crate::runtime::error::RunError;
 use crate::runtime::events::Calendar;
 use crate::runtime::format;
@@ -291,7 +291,7 @@ impl Session<'_> {
         program.ready(&mut self.engine, &batches)?;
         let clock = self.engine.clock();
         let outcome = program.run(&mut self.engine, &mut self.store, &columns, &batches, &mut self.budget)?;
-        let took = self.engine.record(Stage::Train, clock);
+        let took = self.engine.record(crate::stage::Stage::Train, clock);
         if batches.steps == t.stride {
             t.stride = next_stride(t.stride, took);
         }
