@@ -15,6 +15,6 @@ test:
 review:
     cargo insta review
 
-# The speed table of the README: W1 and W2 against the C programs in benches/.
-bench:
-    bash benches/compare.sh
+# The tables of docs/performance.md: nn against C and the peers (benches/peers/compare.py says what it needs).
+bench *ARGS:
+    python3 benches/peers/compare.py {{ARGS}}
