@@ -33,6 +33,9 @@ pub struct Args {
     /// Rows of a batch; from the train directive if absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     batch: Option<i64>,
+    /// A row for each kernel, not for each line.
+    #[arg(long)]
+    kernels: bool,
     /// Each buffer of a step: where it lies, and which kernels need it.
     #[arg(long)]
     buffers: bool,
@@ -71,7 +74,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     match Costs::of(&loaded.program, train, rows, args.opt) {
         Ok(costs) => {
             shell.out(&match args.format {
-                Format::Text => costs.text(&loaded.sources, args.buffers),
+                Format::Text => costs.text(&loaded.sources, args),
                 Format::Json => format!("{}\n", costs.json(&loaded.sources)),
             });
             Exit::OK
@@ -148,14 +151,22 @@ impl Costs {
         lines.into_values().collect()
     }
 
-    fn text(&self, sources: &Sources, buffers: bool) -> String {
+    /// Where each kernel is written, and what it computes.
+    fn each_kernel(&self, sources: &Sources) -> Vec<(String, &str, Cost)> {
+        let place = |span: &Option<Span>| span.map_or_else(|| "elsewhere".to_string(), |s| sources.place(s));
+        let kernels = self.loops.kernels.iter().zip(&self.kernels);
+        kernels.map(|(k, (span, cost))| (place(span), k.label.as_str(), *cost)).collect()
+    }
+
+    fn text(&self, sources: &Sources, args: &Args) -> String {
         let mut out = format!("a step of {}, {} rows\n\n", self.loops.name, self.rows);
         let _ =
             writeln!(out, "{:>12} {:>12} {:>12} {:>10}  line", "FLOPs", "bytes read", "written", "FLOP/byte");
         let row = |c: &Cost, what: &str| {
             format!("{:>12} {:>12} {:>12} {:>10.2}  {what}\n", c.flops, c.read, c.written, c.intensity())
         };
-        for (place, code, cost) in self.lines(sources) {
+        let lines = if args.kernels { self.each_kernel(sources) } else { self.lines(sources) };
+        for (place, code, cost) in lines {
             let short: String = code.chars().take(SHOWN).collect();
             let dots = if short.len() < code.len() { "…" } else { "" };
             out.push_str(&row(&cost, format!("{place}  {short}{dots}").trim_end()));
@@ -172,7 +183,7 @@ impl Costs {
             m.constants,
             m.arena()
         );
-        if buffers {
+        if args.buffers {
             let _ = writeln!(out, "\n{:>12} {:>12}  {:<12} buffer", "bytes", "offset", "kernels");
             for l in &self.lives {
                 let last =
