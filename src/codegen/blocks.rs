@@ -16,7 +16,8 @@ use crate::scalar::{DType, V};
 /// Elements of a block: with those of a few functions they stay in the nearest cache, and a call is a small
 /// part of the work.
 const BLOCK: i64 = 512;
-/// Elements in a row from which on a call pays: it costs as much as about twenty elements inline.
+/// Elements in a row from which on a call pays: measured on Zen 3 in whole training steps, tanh and sigmoid break
+/// even at 64, exp gains a third there.
 const WORTH_A_CALL: i64 = 64;
 /// Functions of one body that have a block each; a body of more is written inline.
 const MOST: usize = 8;
