@@ -110,7 +110,9 @@ fn live_bytes(program: &Program, rows: i64) -> Vec<i64> {
                 Work::Reduce { body: code, out, partials, .. } => {
                     body(code) || is(out) || partials.is_some_and(|p| p.0 as usize == b)
                 }
-                Work::ArgReduce { body: code, out, .. } => body(code) || is(out),
+                Work::ArgReduce { body: code, out, .. } | Work::Scatter { body: code, to: out, .. } => {
+                    body(code) || is(out)
+                }
                 Work::Contract { a, b, out, .. } => is(a) || is(b) || is(out),
             }
         };

@@ -198,6 +198,7 @@ fn refusals() -> Vec<Refused> {
     let none = Attrs::none;
     let axis = |n: usize| none().with("axis", Attr::Axes(vec![n]));
     let one_axis = |n: i64| none().with("axis", Attr::Int(n));
+    let places = |n: i64, axis: i64| one_axis(axis).with("n", Attr::Dims(vec![Dim::constant(n)]));
     let to =
         |shape: &[i64]| none().with("shape", Attr::Dims(shape.iter().map(|n| Dim::constant(*n)).collect()));
     let mut out = vec![
@@ -253,6 +254,17 @@ fn refusals() -> Vec<Refused> {
         Refused("broadcast", vec![f(&[2])], to(&[2, 3]), Shape, &["f32[2]", "[2, 3]"]),
         Refused("take", vec![f(&[3]), f(&[2])], one_axis(0), Dtype, &["whole numbers"]),
         Refused("take", vec![f(&[3]), i(&[2])], one_axis(1), Axis, &["axis 0 only"]),
+        Refused("scatter_add", vec![f(&[3]), f(&[3])], places(4, 0), Dtype, &["whole numbers"]),
+        Refused("scatter_add", vec![b(&[3]), i(&[3])], places(4, 0), Dtype, &["cast(…, f32)"]),
+        Refused(
+            "scatter_add",
+            vec![f(&[3, 2]), i(&[2])],
+            places(4, 0),
+            Shape,
+            &["f32[3, 2]", "i64[2]", "axis 0"],
+        ),
+        Refused("scatter_add", vec![f(&[3, 2]), i(&[2, 1])], places(4, 1), Shape, &["axis 1"]),
+        Refused("scatter_add", vec![f(&[3]), i(&[3])], one_axis(0), Shape, &["needs `n`"]),
         Refused(
             "one_hot",
             vec![f(&[3])],

@@ -24,7 +24,7 @@ fn operand_names(op: &OpDef) -> Vec<&'static str> {
     match (op.name, op.arity) {
         ("clip", _) => vec!["x", "lo", "hi"],
         ("where", _) => vec!["condition", "then", "otherwise"],
-        ("take", _) => vec!["x", "indices"],
+        ("take" | "scatter_add", _) => vec!["x", "indices"],
         ("conv2d", _) => vec!["x", "k"],
         (_, 1) => vec!["x"],
         (_, 2) => vec!["x", "y"],
@@ -99,7 +99,8 @@ impl Cx<'_> {
         let mut nodes: Vec<NodeId> = Vec::new();
         for (i, (v, s)) in values.iter().enumerate() {
             // Written indices are integers.
-            let like = (op.name == "take" && i == 1 || op.name == "one_hot").then_some(DType::I64);
+            let indices = matches!((op.name, i), ("take" | "scatter_add", 1) | ("one_hot", _));
+            let like = indices.then_some(DType::I64);
             match self.tensor(v, *s, if v.as_node().is_none() { like } else { None }) {
                 Some(id) => nodes.push(id),
                 None => return Value::Poison,

@@ -209,22 +209,26 @@ impl<'a> Emit<'a> {
         let path = walk.path(access);
         let dtype = self.buffer(access.buffer).dtype;
         let (step, place) = (walk.paths[path].strides[along.axis], cursor.places[path]);
-        let stride = self.size(stride);
         let index_dtype = body.dtype(index);
         if let Some(one) = known.one[index.0 as usize] {
-            let moved = self.wide(index_dtype, one.only());
-            let place = self.advance(place, Size::Var(moved), stride, dtype.bytes());
+            let place = self.looked_up(place, (index_dtype, one), stride, dtype);
             return self.load_four(place, dtype, step, along.lanes);
         }
         let lanes = self.lanes_of(index_dtype, values[index.0 as usize]);
         let mut loaded = vec![];
         for (i, lane) in lanes.iter().enumerate().take(along.lanes) {
-            let moved = self.wide(index_dtype, lane.only());
-            let place = self.advance(place, Size::Var(moved), stride, dtype.bytes());
+            let place = self.looked_up(place, (index_dtype, *lane), stride, dtype);
             let place = self.advance(place, Size::Const(i as i64), step, dtype.bytes());
             loaded.push(Val::single(self.load(element(dtype), place)));
         }
         self.gather_lanes(dtype, &loaded)
+    }
+
+    /// The place `index` strides further on, for an index of its dtype and elements of theirs.
+    pub fn looked_up(&mut self, place: Place, index: (DType, Val), stride: &Extent, dtype: DType) -> Place {
+        let index = self.wide(index.0, index.1.only());
+        let stride = self.size(stride);
+        self.advance(place, Size::Var(index), stride, dtype.bytes())
     }
 
     /// One instruction at one index.
@@ -236,10 +240,9 @@ impl<'a> Emit<'a> {
                 Home::Memory(_) => self.load_one(cursor.places[walk.path(access)], body.dtypes[i]),
             },
             Inst::Gather { access, index, stride } => {
+                let index = (body.dtype(*index), values[index.0 as usize]);
                 let place = cursor.places[walk.path(access)];
-                let moved = self.wide(body.dtype(*index), values[index.0 as usize].only());
-                let stride = self.size(stride);
-                let place = self.advance(place, Size::Var(moved), stride, body.dtypes[i].bytes());
+                let place = self.looked_up(place, index, stride, body.dtypes[i]);
                 self.load_one(place, body.dtypes[i])
             }
             Inst::LoadIf { access, guards, otherwise } => {

@@ -17,6 +17,11 @@ pub(super) struct Hoisted {
 }
 
 impl Hoisted {
+    /// One lane of a value that does not change along the axis.
+    pub fn one(&self, v: V) -> Val {
+        self.one[v.0 as usize].expect("it does not vary")
+    }
+
     /// The same for a loop in which more values are known and only `wanted` ones are needed.
     pub fn with(&self, body: &Body, known: &[(usize, Val)], wanted: &[V]) -> Hoisted {
         let mut four = self.four.clone();

@@ -1,20 +1,79 @@
-//! Kernels that compute each element on its own.
+//! Kernels that evaluate a body at each index and leave its values somewhere.
 
 use crate::codegen::Shape;
-use crate::codegen::blocks::{self, Row};
+use crate::codegen::blocks;
 use crate::codegen::body::{self, Along};
 use crate::codegen::clif::{Emit, Size};
 use crate::codegen::hoisted::Hoisted;
-use crate::codegen::quad::Width;
+use crate::codegen::quad::{Val, Width};
 use crate::codegen::walk::{Cursor, Walk};
-use crate::loops::types::{Body, Kernel, Store};
-use crate::scalar::V;
+use crate::loops::types::{Access, Body, Extent, Kernel, Store};
+use crate::scalar::{Bin, V};
 
 /// Rounds of a loop over vectors that are written out, and the most instructions they may take together.
 const UNROLL: usize = 8;
 const UNROLLED_INSTS: usize = 160;
 
-pub(super) fn map(e: &mut Emit<'_>, kernel: &Kernel, body: &Body, stores: &[Store], shape: Shape) {
+/// What happens to the values at an index.
+#[derive(Clone, Copy)]
+pub(super) enum Sink<'k> {
+    Store(&'k [Store]),
+    /// `value` is added to the element `index · stride` beyond `to`.
+    Add {
+        index: V,
+        value: V,
+        stride: &'k Extent,
+        to: &'k Access,
+    },
+}
+
+impl Sink<'_> {
+    fn wanted(self) -> Vec<V> {
+        match self {
+            Sink::Store(stores) => stores.iter().map(|s| s.value).collect(),
+            Sink::Add { value, .. } => vec![value],
+        }
+    }
+
+    /// Whether neighbours along the axis go to elements of their own.
+    fn spreads(self, walk: &Walk, axis: usize) -> bool {
+        match self {
+            Sink::Store(_) => true,
+            Sink::Add { to, .. } => !walk.paths[walk.path(to)].strides[axis].is(0),
+        }
+    }
+
+    fn one(self, e: &mut Emit<'_>, walk: &Walk, cursor: &Cursor, body: &Body, values: &[Val]) {
+        match self {
+            Sink::Store(stores) => {
+                for store in stores {
+                    e.store_one(cursor.places[walk.path(&store.to)], values[store.value.0 as usize]);
+                }
+            }
+            Sink::Add { index, value, stride, to } => {
+                let place = cursor.places[walk.path(to)];
+                let dtype = body.dtype(value);
+                let index = (body.dtype(index), values[index.0 as usize]);
+                let place = e.looked_up(place, index, stride, dtype);
+                let before = e.load_one(place, dtype);
+                let sum = e.bin(Bin::Add, dtype, Width::One, before, values[value.0 as usize]);
+                e.store_one(place, sum);
+            }
+        }
+    }
+}
+
+/// A loop over the innermost axis, four elements at a time.
+struct Row<'k> {
+    walk: &'k Walk,
+    body: &'k Body,
+    sink: Sink<'k>,
+    varies: Vec<bool>,
+    axis: usize,
+    shape: Shape,
+}
+
+pub(super) fn map(e: &mut Emit<'_>, kernel: &Kernel, body: &Body, sink: Sink<'_>, shape: Shape) {
     let walk = Walk::new(e, kernel);
     let start = walk.start(e);
     if shape != Shape::Scalar
@@ -23,80 +82,75 @@ pub(super) fn map(e: &mut Emit<'_>, kernel: &Kernel, body: &Body, stores: &[Stor
         let varies = body::varying(e, &walk, body, axis);
         let enough = walk.extents[axis].as_const().is_none_or(|n| n >= 2);
         let cheap = body::collected(e, &walk, body, &varies, axis) * 4 <= body.insts.len() + 4;
-        if enough && cheap && body::can_widen(body, &varies) {
-            return walk.nest(e, &start, (0, axis), &mut |e, cursor| {
-                row(e, &walk, cursor, body, stores, &varies, axis, shape);
-            });
+        if enough && cheap && body::can_widen(body, &varies) && sink.spreads(&walk, axis) {
+            let row = Row { walk: &walk, body, sink, varies, axis, shape };
+            return walk.nest(e, &start, (0, axis), &mut |e, cursor| row.write(e, cursor));
         }
     }
     walk.nest(e, &start, (0, walk.space), &mut |e, cursor| {
         let values = e.body_one(&walk, cursor, body, None);
-        for store in stores {
-            e.store_one(cursor.places[walk.path(&store.to)], values[store.value.0 as usize]);
-        }
+        sink.one(e, &walk, cursor, body, &values);
     });
 }
 
-/// All elements along the innermost axis, four at a time.
-#[allow(clippy::too_many_arguments, reason = "a kernel's parts, passed on")]
-fn row(
-    e: &mut Emit<'_>,
-    walk: &Walk,
-    cursor: &Cursor,
-    body: &Body,
-    stores: &[Store],
-    varies: &[bool],
-    axis: usize,
-    shape: Shape,
-) {
-    let wanted: Vec<V> = stores.iter().map(|s| s.value).collect();
-    let n = walk.extents[axis];
-    // What would stop the run must not be computed for an empty row.
-    if body::any_fault(body)
-        && let Size::Var(count) = n
-    {
-        let none = e.is_zero(count);
-        let branch = e.branch(none, &[]);
-        e.otherwise(&branch, &[]);
-        full_row(e, walk, cursor, body, stores, varies, axis, &wanted, shape);
-        e.join(branch, &[]);
-        return;
-    }
-    full_row(e, walk, cursor, body, stores, varies, axis, &wanted, shape);
-}
-
-#[allow(clippy::too_many_arguments, reason = "a kernel's parts, passed on")]
-fn full_row(
-    e: &mut Emit<'_>,
-    walk: &Walk,
-    cursor: &Cursor,
-    body: &Body,
-    stores: &[Store],
-    varies: &[bool],
-    axis: usize,
-    wanted: &[V],
-    shape: Shape,
-) {
-    let n = walk.extents[axis];
-    if n.is(0) {
-        return;
-    }
-    let hoisted = e.hoist(walk, cursor, body, varies, wanted, Width::Four);
-    let mut four = |e: &mut Emit<'_>, i: Size, lanes: usize, known: &Hoisted| {
-        let at = walk.enter(e, cursor, axis, i);
-        let values = e.body_four(walk, &at, body, Along { axis, lanes }, known);
-        for store in stores {
-            let path = walk.path(&store.to);
-            let dtype = e.buffer(store.to.buffer).dtype;
-            let stride = walk.paths[path].strides[axis];
-            e.store_four(at.places[path], dtype, stride, lanes, values[store.value.0 as usize]);
+impl Row<'_> {
+    fn write(&self, e: &mut Emit<'_>, cursor: &Cursor) {
+        // What would stop the run must not be computed for an empty row.
+        if body::any_fault(self.body)
+            && let Size::Var(count) = self.walk.extents[self.axis]
+        {
+            let none = e.is_zero(count);
+            let branch = e.branch(none, &[]);
+            e.otherwise(&branch, &[]);
+            self.write_full(e, cursor);
+            e.join(branch, &[]);
+            return;
         }
-    };
-    let called = blocks::called(body, varies, n, shape);
-    if !called.is_empty() {
-        let row = Row { walk, cursor, body, axis, hoisted: &hoisted, wanted };
-        return row.blocks(e, &called, &mut four);
+        self.write_full(e, cursor);
     }
-    let rounds = (UNROLLED_INSTS / (body.insts.len() + 1)).min(UNROLL) as i64;
-    blocks::each_four(e, n, rounds, &mut |e, i, lanes| four(e, i, lanes, &hoisted));
+
+    fn write_full(&self, e: &mut Emit<'_>, cursor: &Cursor) {
+        let n = self.walk.extents[self.axis];
+        if n.is(0) {
+            return;
+        }
+        let wanted = self.sink.wanted();
+        let hoisted = e.hoist(self.walk, cursor, self.body, &self.varies, &wanted, Width::Four);
+        let mut four = |e: &mut Emit<'_>, i: Size, lanes: usize, known: &Hoisted| {
+            self.four(e, cursor, known, i, lanes);
+        };
+        let called = blocks::called(self.body, &self.varies, n, self.shape);
+        if !called.is_empty() {
+            let Row { walk, body, axis, .. } = *self;
+            let row = blocks::Row { walk, cursor, body, axis, hoisted: &hoisted, wanted: &wanted };
+            return row.blocks(e, &called, &mut four);
+        }
+        let rounds = (UNROLLED_INSTS / (self.body.insts.len() + 1)).min(UNROLL) as i64;
+        blocks::each_four(e, n, rounds, &mut |e, i, lanes| four(e, i, lanes, &hoisted));
+    }
+
+    fn four(&self, e: &mut Emit<'_>, cursor: &Cursor, hoisted: &Hoisted, i: Size, lanes: usize) {
+        let Row { walk, body, axis, .. } = *self;
+        let at = walk.enter(e, cursor, axis, i);
+        let values = e.body_four(walk, &at, body, Along { axis, lanes }, hoisted);
+        let stride_of = |access: &Access| walk.paths[walk.path(access)].strides[axis];
+        match self.sink {
+            Sink::Store(stores) => {
+                for store in stores {
+                    let place = at.places[walk.path(&store.to)];
+                    let dtype = e.buffer(store.to.buffer).dtype;
+                    e.store_four(place, dtype, stride_of(&store.to), lanes, values[store.value.0 as usize]);
+                }
+            }
+            Sink::Add { index, value, stride, to } => {
+                let dtype = body.dtype(value);
+                // One for the row: it was checked, and no check varies along it.
+                let index = (body.dtype(index), hoisted.one(index));
+                let place = e.looked_up(at.places[walk.path(to)], index, stride, dtype);
+                let before = e.load_four(place, dtype, stride_of(to), lanes);
+                let sum = e.bin(Bin::Add, dtype, Width::Four, before, values[value.0 as usize]);
+                e.store_four(place, dtype, stride_of(to), lanes, sum);
+            }
+        }
+    }
 }

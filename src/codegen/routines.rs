@@ -97,12 +97,7 @@ fn numbered(work: &mut Work) -> Vec<BufferId> {
 
 /// Whether a kernel may stop the run.
 fn may_stop(kernel: &Kernel) -> bool {
-    match &kernel.work {
-        Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => {
-            body::any_fault(body)
-        }
-        Work::Contract { .. } => false,
-    }
+    kernel.work.body().is_some_and(body::any_fault)
 }
 
 /// `fn(frame, one address or number for each buffer)`; of a kernel that may stop the run

@@ -3,8 +3,9 @@
 //! It never knows what a kernel computes.
 
 use crate::codegen::clif::{Emit, Home, Place, Size};
+use crate::codegen::map::{self, Sink};
 use crate::codegen::routines::{self, Routines};
-use crate::codegen::{Options, Shape, contract, map, reduce, tiny, walk};
+use crate::codegen::{Options, Shape, contract, reduce, tiny, walk};
 use crate::loops::types::{Frame, Kernel, Place as Region, Program, Stop, Work};
 use crate::scalar::DType;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
@@ -158,7 +159,11 @@ pub(super) fn next_row(e: &mut Emit<'_>, call: &Call, row: Value, end: Value, wr
 
 pub(super) fn kernel(e: &mut Emit<'_>, kernel: &Kernel, shape: Shape) {
     match &kernel.work {
-        Work::Map { body, stores } => map::map(e, kernel, body, stores, shape),
+        Work::Map { body, stores } => map::map(e, kernel, body, Sink::Store(stores), shape),
+        Work::Scatter { body, index, value, stride, to } => {
+            let sink = Sink::Add { index: *index, value: *value, stride, to };
+            map::map(e, kernel, body, sink, shape);
+        }
         Work::Reduce { body, value, combine, out, partials, .. } => {
             let r = reduce::Reduce { body, value: *value, combine: *combine, out, partials: *partials };
             reduce::reduce(e, kernel, &r, shape);

@@ -56,7 +56,9 @@ fn accesses(kernel: &Kernel) -> Vec<Access> {
             all.extend(stores.iter().map(|s| s.to.clone()));
             all
         }
-        Work::Reduce { body, out, .. } | Work::ArgReduce { body, out, .. } => {
+        Work::Reduce { body, out, .. }
+        | Work::ArgReduce { body, out, .. }
+        | Work::Scatter { body, to: out, .. } => {
             let mut all = of_body(body);
             all.push(out.clone());
             all
@@ -68,11 +70,7 @@ fn accesses(kernel: &Kernel) -> Vec<Access> {
 /// The guards of all loads and what they give otherwise, each once.
 fn guards(kernel: &Kernel) -> (Vec<Guard>, Vec<Literal>) {
     let (mut all, mut otherwises) = (vec![], vec![]);
-    let (Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. }) = &kernel.work
-    else {
-        return (all, otherwises);
-    };
-    for inst in &body.insts {
+    for inst in kernel.work.body().into_iter().flat_map(|b| &b.insts) {
         let Inst::LoadIf { guards, otherwise, .. } = inst else { continue };
         for guard in guards {
             if !all.contains(guard) {
@@ -88,7 +86,7 @@ fn guards(kernel: &Kernel) -> (Vec<Guard>, Vec<Literal>) {
 
 fn folded(kernel: &Kernel) -> Vec<Extent> {
     match &kernel.work {
-        Work::Map { .. } => vec![],
+        Work::Map { .. } | Work::Scatter { .. } => vec![],
         Work::Reduce { over, .. } => over.clone(),
         Work::ArgReduce { over, .. } => vec![over.clone()],
         Work::Contract { k, .. } => vec![k.clone()],
@@ -96,17 +94,11 @@ fn folded(kernel: &Kernel) -> Vec<Extent> {
 }
 
 fn indexed(kernel: &Kernel) -> Vec<usize> {
-    let (Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. }) = &kernel.work
-    else {
-        return vec![];
+    let axis = |i: &Inst| match i {
+        Inst::Index(d) => Some(*d as usize),
+        _ => None,
     };
-    body.insts
-        .iter()
-        .filter_map(|i| match i {
-            Inst::Index(d) => Some(*d as usize),
-            _ => None,
-        })
-        .collect()
+    kernel.work.body().into_iter().flat_map(|b| &b.insts).filter_map(axis).collect()
 }
 
 /// The extents of all kinds that a kernel names, for [`Emit::define_sizes`].
@@ -121,16 +113,15 @@ pub(super) fn extents(kernel: &Kernel) -> Vec<Extent> {
         all.extend([guard.offset, guard.count, guard.stride]);
         all.extend(guard.strides);
     }
-    if let Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } = &kernel.work {
-        for inst in &body.insts {
-            match inst {
-                Inst::Size(e, _) | Inst::Gather { stride: e, .. } | Inst::CheckIndex { limit: e, .. } => {
-                    all.push(e.clone());
-                }
-                _ => {}
-            }
-        }
+    if let Work::Scatter { stride, .. } = &kernel.work {
+        all.push(stride.clone());
     }
+    all.extend(kernel.work.body().into_iter().flat_map(|b| &b.insts).filter_map(|inst| match inst {
+        Inst::Size(e, _) | Inst::Gather { stride: e, .. } | Inst::CheckIndex { limit: e, .. } => {
+            Some(e.clone())
+        }
+        _ => None,
+    }));
     all
 }
 

@@ -7,7 +7,8 @@ use crate::explain::normal::{Arg, Atom, Call, Cond, Shape, Sum};
 use crate::explain::rational::Rat;
 use crate::explain::shorten::distribute;
 use crate::ir::dim::Dim;
-use crate::ir::graph::{Graph, Node, NodeId};
+use crate::ir::graph::{Attr, Graph, Node, NodeId};
+use crate::ir::op::ParamKind;
 use crate::scalar::{DType, Literal};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -167,13 +168,6 @@ impl<'a> Reader<'a> {
                     Call { name: node.op.name, args: vec![share()], named, shape: kept, elementwise: false };
                 names.reshape(&names.call(call), &node.ty.shape)
             }
-            "one_hot" => names.call(Call {
-                name: "one_hot",
-                args: vec![share()],
-                named: node.attrs.dims("n").iter().map(|n| ("n", Arg::Plain(n.clone()))).collect(),
-                shape: node.ty.shape.clone(),
-                elementwise: false,
-            }),
             name if node.op.class == crate::ir::op::Class::Elementwise => {
                 let args: Vec<Sum> = args.iter().map(|s| (*s).clone()).collect();
                 names.map(name, &args, arguments(node))
@@ -254,15 +248,16 @@ pub fn rational(literal: Literal) -> Option<Rat> {
 }
 
 fn arguments(node: &Node) -> Vec<(&'static str, Arg)> {
-    use crate::ir::graph::Attr;
-    let argument = |attr: &Attr| match attr {
-        Attr::Int(n) => Some(Arg::Int(*n)),
-        Attr::Bool(b) => Some(Arg::Bool(*b)),
-        Attr::Axes(a) => Some(Arg::Axes(a.clone())),
-        Attr::Dims(d) => Some(Arg::Dims(d.clone())),
-        Attr::DType(d) => Some(Arg::DType(*d)),
-        Attr::Str(s) => Some(Arg::Word(s.clone())),
-        Attr::Slice(_) | Attr::Literal(_) | Attr::Tensor(_) => None,
+    let kind = |name: &str| node.op.params.iter().find(|p| p.name == name).map(|p| p.kind);
+    let argument = |name: &str, attr: &Attr| match (attr, kind(name)) {
+        (Attr::Int(n), _) => Some(Arg::Int(*n)),
+        (Attr::Bool(b), _) => Some(Arg::Bool(*b)),
+        (Attr::Axes(a), _) => Some(Arg::Axes(a.clone())),
+        (Attr::Dims(d), Some(ParamKind::Dim)) => d.first().cloned().map(Arg::Plain),
+        (Attr::Dims(d), _) => Some(Arg::Dims(d.clone())),
+        (Attr::DType(d), Some(ParamKind::DType)) => Some(Arg::DType(*d)),
+        (Attr::Str(s), _) => Some(Arg::Word(s.clone())),
+        (Attr::DType(_) | Attr::Slice(_) | Attr::Literal(_) | Attr::Tensor(_), _) => None,
     };
-    node.attrs.0.iter().filter_map(|(name, attr)| Some((*name, argument(attr)?))).collect()
+    node.attrs.0.iter().filter_map(|(name, attr)| Some((*name, argument(name, attr)?))).collect()
 }

@@ -217,6 +217,9 @@ pub enum Kernel {
     Contract,
     /// Elements of operand 0 along attribute `axis`, at the indices in operand 1.
     Gather,
+    /// Zeros, and added to them, in row-major order, each element of operand 0: along attribute `axis`, of size `n`,
+    /// at the index in operand 1, whose axes are those of operand 0 from `axis` on.
+    Scatter,
     /// Operand 0 at the elements of the result that a slice with attribute `slice` would read, elsewhere the
     /// number of attribute `fill` (absent: zero).
     Pad,

@@ -47,7 +47,9 @@ pub fn kernel(program: &Program, kernel: &Kernel, rows: i64) -> Cost {
     let mut axes = kernel.space.clone();
     let each = match &kernel.work {
         Work::Map { body, .. } => operations(body),
-        Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => operations(body) + 1,
+        Work::Reduce { body, .. } | Work::ArgReduce { body, .. } | Work::Scatter { body, .. } => {
+            operations(body) + 1
+        }
         Work::Contract { .. } => 2,
     };
     axes.extend_from_slice(folded(&kernel.work));
@@ -59,7 +61,7 @@ pub fn kernel(program: &Program, kernel: &Kernel, rows: i64) -> Cost {
 /// The axes that accesses run over after those of the space.
 fn folded(work: &Work) -> &[Extent] {
     match work {
-        Work::Map { .. } => &[],
+        Work::Map { .. } | Work::Scatter { .. } => &[],
         Work::Reduce { over, .. } => over,
         Work::ArgReduce { over, .. } => std::slice::from_ref(over),
         Work::Contract { k, .. } => std::slice::from_ref(k),
@@ -96,6 +98,7 @@ fn reads(work: &Work) -> Vec<Touched<'_>> {
         Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => {
             body.insts.iter().filter_map(load).collect()
         }
+        Work::Scatter { body, to, .. } => body.insts.iter().filter_map(load).chain([looked_up(to)]).collect(),
         Work::Contract { a, b, .. } => vec![plain(a), plain(b)],
     }
 }
@@ -103,10 +106,15 @@ fn reads(work: &Work) -> Vec<Touched<'_>> {
 fn writes(work: &Work) -> Vec<Touched<'_>> {
     match work {
         Work::Map { stores, .. } => stores.iter().map(|s| plain(&s.to)).collect(),
+        Work::Scatter { to, .. } => vec![looked_up(to)],
         Work::Reduce { out, .. } | Work::ArgReduce { out, .. } | Work::Contract { out, .. } => {
             vec![plain(out)]
         }
     }
+}
+
+fn looked_up(access: &Access) -> Touched<'_> {
+    Touched { access, moved_by: MovedBy::Index }
 }
 
 fn plain(access: &Access) -> Touched<'_> {

@@ -127,10 +127,10 @@ impl Machine<'_> {
         }
     }
 
-    unsafe fn store(&self, access: &Access, index: &[i64], value: Literal) {
+    unsafe fn store(&self, access: &Access, index: &[i64], extra: i64, value: Literal) {
         let slot = self.slots[access.buffer.0 as usize];
         // SAFETY: the caller's promise.
-        unsafe { slot.store(self.position(access, index), value) }
+        unsafe { slot.store(self.position(access, index) + extra, value) }
     }
 
     fn position(&self, access: &Access, index: &[i64]) -> i64 {
@@ -156,17 +156,24 @@ impl Machine<'_> {
             Work::Map { body, stores } => {
                 unsafe { self.body(body, index, &mut scratch.values) }?;
                 for s in stores {
-                    unsafe { self.store(&s.to, index, scratch.values[s.value.0 as usize]) };
+                    unsafe { self.store(&s.to, index, 0, scratch.values[s.value.0 as usize]) };
                 }
             }
             Work::Reduce { over, body, value, combine, out, partials: _ } => {
                 unsafe { self.terms(over, body, *value, index, scratch) }?;
                 let dtype = body.dtype(*value);
-                unsafe { self.store(out, index, fold(*combine, dtype, &scratch.terms)) };
+                unsafe { self.store(out, index, 0, fold(*combine, dtype, &scratch.terms)) };
             }
             Work::ArgReduce { over, body, value, extreme, out } => {
                 unsafe { self.terms(std::slice::from_ref(over), body, *value, index, scratch) }?;
-                unsafe { self.store(out, index, Literal::I64(arg(*extreme, &scratch.terms))) };
+                unsafe { self.store(out, index, 0, Literal::I64(arg(*extreme, &scratch.terms))) };
+            }
+            Work::Scatter { body, index: moved, value, stride, to } => {
+                unsafe { self.body(body, index, &mut scratch.values) }?;
+                let extra = int(scratch.values[moved.0 as usize]) * stride.at(self.rows);
+                let before = unsafe { self.load(to, index, extra) };
+                let sum = combine(Combine::Sum, before, scratch.values[value.0 as usize]);
+                unsafe { self.store(to, index, extra, sum) };
             }
             Work::Contract { k, a, b, out } => {
                 let Scratch { at, pairs, .. } = scratch;
@@ -179,7 +186,7 @@ impl Machine<'_> {
                     pairs.push(unsafe { (self.load(a, at, 0), self.load(b, at, 0)) });
                 }
                 let dtype = self.program.buffer(out.buffer).dtype;
-                unsafe { self.store(out, index, contract(dtype, pairs)) };
+                unsafe { self.store(out, index, 0, contract(dtype, pairs)) };
             }
         }
         Ok(())

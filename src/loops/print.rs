@@ -6,7 +6,7 @@
 use crate::loops::types::{
     Access, Body, Buffer, BufferId, Extent, Guard, Inst, Kernel, Place, Program, Work,
 };
-use crate::scalar::{DType, Literal, text};
+use crate::scalar::{DType, Literal, V, text};
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
 
@@ -144,6 +144,11 @@ fn kernel(kernel: &Kernel, names: &[String], out: &mut String) {
             write_body(body, &all, names, out);
             let _ = writeln!(out, "    {} = arg{} v{}", access(to, &space, names), word(extreme), value.0);
         }
+        Work::Scatter { body, index, value, stride, to } => {
+            let _ = writeln!(out, "scatter {}", axes(&space, &kernel.space));
+            write_body(body, &space, names, out);
+            let _ = writeln!(out, "    {} += v{}", moved(to, &space, names, *index, stride), value.0);
+        }
         Work::Contract { k, a, b, out: to } => {
             let batch = kernel.space.len().saturating_sub(2);
             let mut all: Vec<String> = (0..batch).map(|i| format!("b{i}")).collect();
@@ -162,12 +167,7 @@ fn write_body(body: &Body, index: &[String], names: &[String], out: &mut String)
         let value = match inst {
             Inst::Literal(x) => text::shortest(*x),
             Inst::Load(a) => access(a, index, names),
-            Inst::Gather { access: a, index: at, stride } => {
-                // Inside the brackets: the moved part of the position.
-                let plain = access(a, index, names);
-                let inner = plain.strip_suffix(']').unwrap_or(&plain);
-                format!("{inner} + v{}*({stride})]", at.0)
-            }
+            Inst::Gather { access: a, index: at, stride } => moved(a, index, names, *at, stride),
             Inst::LoadIf { access: a, guards, otherwise } => {
                 let conditions: Vec<String> = guards.iter().map(|g| guard(g, index)).collect();
                 let (element, conditions) = (access(a, index, names), conditions.join(" and "));
@@ -203,6 +203,13 @@ fn name_of(id: BufferId, names: &[String]) -> &str {
 /// `w1[3*k + n]`; an axis that does not move it is left out.
 fn access(access: &Access, index: &[String], names: &[String]) -> String {
     format!("{}[{}]", name_of(access.buffer, names), affine(&access.offset, &access.strides, index))
+}
+
+/// `table[i1 + v2*(64)]`: an access moved by a looked-up index.
+fn moved(a: &Access, index: &[String], names: &[String], by: V, stride: &Extent) -> String {
+    let plain = access(a, index, names);
+    let inner = plain.strip_suffix(']').unwrap_or(&plain);
+    format!("{inner} + v{}*({stride})]", by.0)
 }
 
 /// `64*((i1 - 1)/2 < 4)`: the stride of the place among those that are allowed.

@@ -12,6 +12,7 @@
 //! - a contraction with k <= [`SMALL_K`] is a sum, by the rule above, of separately rounded products;
 //!   a longer one goes by blocks of [`CONTRACT_BLOCK`] along k: in a block one fused multiply-add chain,
 //!   k ascending, that starts from +0; block results are added ascending.
+//! - a `Scatter` adds one term after the other, in row-major order of its space;
 //! - The index of an extreme: ascending, strictly better wins, NaN beats everything and the first NaN stays.
 
 use crate::scalar::{Bin, Cmp, DType, Literal, Un, V};
@@ -230,6 +231,9 @@ pub enum Work {
     },
     /// The position (i64) of the extreme of `value` along `over`.
     ArgReduce { over: Extent, body: Body, value: V, extreme: Extreme, out: Access },
+    /// Adds `value` of the body to the element `index · stride` beyond `to`, index by index in row-major order. All
+    /// elements have a value before; `index` (i32 or i64) was checked.
+    Scatter { body: Body, index: V, value: V, stride: Extent, to: Access },
     /// Σ_k a·b. The space's last two axes are m and n, those before are batch axes; the accesses run over
     /// space and then k. `a` does not move along n, nor `b` along m.
     Contract { k: Extent, a: Access, b: Access, out: Access },
@@ -316,6 +320,28 @@ pub enum Inst {
 }
 
 impl Work {
+    /// The per-element code, if there is any.
+    pub fn body(&self) -> Option<&Body> {
+        match self {
+            Work::Map { body, .. }
+            | Work::Reduce { body, .. }
+            | Work::ArgReduce { body, .. }
+            | Work::Scatter { body, .. } => Some(body),
+            Work::Contract { .. } => None,
+        }
+    }
+
+    /// As [`Work::body`], to be changed.
+    pub fn body_mut(&mut self) -> Option<&mut Body> {
+        match self {
+            Work::Map { body, .. }
+            | Work::Reduce { body, .. }
+            | Work::ArgReduce { body, .. }
+            | Work::Scatter { body, .. } => Some(body),
+            Work::Contract { .. } => None,
+        }
+    }
+
     /// Every access, to be changed.
     pub fn accesses_mut(&mut self) -> Vec<&mut Access> {
         fn of_body(body: &mut Body) -> impl Iterator<Item = &mut Access> {
@@ -328,9 +354,9 @@ impl Work {
         }
         match self {
             Work::Map { body, stores } => of_body(body).chain(stores.iter_mut().map(|s| &mut s.to)).collect(),
-            Work::Reduce { body, out, .. } | Work::ArgReduce { body, out, .. } => {
-                of_body(body).chain(std::iter::once(out)).collect()
-            }
+            Work::Reduce { body, out, .. }
+            | Work::ArgReduce { body, out, .. }
+            | Work::Scatter { body, to: out, .. } => of_body(body).chain(std::iter::once(out)).collect(),
             Work::Contract { a, b, out, .. } => vec![a, b, out],
         }
     }
@@ -350,9 +376,9 @@ impl Work {
             Work::Map { body, stores } => {
                 of_body(body).chain(stores.iter_mut().map(|s| &mut s.to.strides)).collect()
             }
-            Work::Reduce { body, out, .. } | Work::ArgReduce { body, out, .. } => {
-                of_body(body).chain([&mut out.strides]).collect()
-            }
+            Work::Reduce { body, out, .. }
+            | Work::ArgReduce { body, out, .. }
+            | Work::Scatter { body, to: out, .. } => of_body(body).chain([&mut out.strides]).collect(),
             Work::Contract { a, b, out, .. } => vec![&mut a.strides, &mut b.strides, &mut out.strides],
         }
     }

@@ -180,6 +180,21 @@ impl Cx<'_> {
                 }
                 self.fold(&reads, out, &space);
             }
+            Work::Scatter { body, index, value, stride, to } => {
+                let reads = self.body(body, &space);
+                self.value(body, *value, to.buffer);
+                let Some(limit) = checked_limit(body, *index) else {
+                    return self.wrong("adds at an index that was not checked".to_string());
+                };
+                let way = (limit.at(self.rows) - 1).max(0) * stride.at(self.rows);
+                self.may_be_written(to.buffer);
+                // It adds to what is there, so reading is what it needs.
+                if let Some(to) = self.load(to, &space, &[way])
+                    && reads.iter().any(|r| r.overlaps(&to))
+                {
+                    self.wrong("the result overlaps what is read".to_string());
+                }
+            }
             Work::Contract { k, a, b, out } => self.contract(&space, k.at(self.rows), [a, b, out]),
         }
     }
@@ -304,9 +319,7 @@ impl Cx<'_> {
         let footprint = self.footprint(access, axes)?;
         let program = self.program;
         let buffer = program.buffer(access.buffer);
-        if !matches!(buffer.place, Place::Persistent(_) | Place::Scratch(_)) {
-            self.wrong(format!("stores into `{}`, which is only read", buffer.name));
-        }
+        self.may_be_written(access.buffer);
         // Ascending strides, each beyond all that the smaller ones reach: no element twice.
         let mut moves: Vec<(i64, i64)> = footprint
             .strides
@@ -334,6 +347,13 @@ impl Cx<'_> {
         w.elements = w.elements.saturating_add(axes.iter().product());
         w.destroyed_by = None;
         Some(footprint)
+    }
+
+    fn may_be_written(&mut self, id: BufferId) {
+        let Some(buffer) = self.program.buffers.get(id.0 as usize) else { return };
+        if !matches!(buffer.place, Place::Persistent(_) | Place::Scratch(_)) {
+            self.wrong(format!("stores into `{}`, which is only read", buffer.name));
+        }
     }
 
     /// `None` for an empty space, and for an access that is wrong (which is reported).

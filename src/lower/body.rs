@@ -116,15 +116,18 @@ impl<'a, 'b> Writer<'a, 'b> {
         let rank = self.layout.shape(indices).len();
         let place = self.layout.places[data.index()].as_ref();
         let place = place.ok_or_else(|| broken(format!("{id} gathers from what is not in memory")))?;
-        let index = self.value(indices, &map[axis..axis + rank].into())?;
-        let dtype = self.code.body.dtype(index);
-        let index = self.code.push(Inst::CheckIndex { value: index, limit: shape[axis].clone() }, dtype);
-        let mut at = map[..axis].to_vec();
-        at.push(Affine::zero());
-        at.extend_from_slice(&map[axis + rank..]);
+        let index = self.checked_index(indices, &map[axis..axis + rank].into(), &shape[axis])?;
+        let at = [&map[..axis], &[Affine::zero()], &map[axis + rank..]].concat();
         let access = through(place, &at, self.rank);
         let stride = place.strides[axis].clone();
         Ok(self.code.push(Inst::Gather { access, index, stride }, node.ty.dtype))
+    }
+
+    /// An element of a node of indices, which stops the run if it is not in `0..limit`.
+    pub fn checked_index(&mut self, id: NodeId, map: &IndexMap, limit: &Extent) -> Result<V, InternalError> {
+        let value = self.value(id, map)?;
+        let dtype = self.code.body.dtype(value);
+        Ok(self.code.push(Inst::CheckIndex { value, limit: limit.clone() }, dtype))
     }
 
     /// A load under a guard for each axis along which the result is longer than the operand.

@@ -14,7 +14,7 @@ fn collapse_kernel(kernel: &mut Kernel) {
     let rank = kernel.space.len();
     // The axes in the order in which accesses count them, in two runs that never mix.
     let (mut over, fixed) = match &mut kernel.work {
-        Work::Map { .. } => (Vec::new(), 0),
+        Work::Map { .. } | Work::Scatter { .. } => (Vec::new(), 0),
         Work::Reduce { over, .. } => (std::mem::take(over), 0),
         Work::ArgReduce { over, .. } => (vec![over.clone()], 0),
         // The last two axes are m and n, whatever their sizes.
@@ -44,9 +44,8 @@ fn collapse_kernel(kernel: &mut Kernel) {
             removed += 1;
         }
     }
-    match &mut kernel.work {
-        Work::Reduce { over: slot, .. } => *slot = over,
-        Work::Map { .. } | Work::ArgReduce { .. } | Work::Contract { .. } => {}
+    if let Work::Reduce { over: slot, .. } = &mut kernel.work {
+        *slot = over;
     }
 }
 
@@ -89,11 +88,7 @@ fn remove_axis(work: &mut Work, axis: usize) -> bool {
 
 /// The axes whose position the body uses as a number.
 fn positions(work: &Work) -> impl Iterator<Item = usize> {
-    let body = match work {
-        Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => Some(body),
-        Work::Contract { .. } => None,
-    };
-    body.into_iter().flat_map(|b| &b.insts).filter_map(|inst| match inst {
+    work.body().into_iter().flat_map(|b| &b.insts).filter_map(|inst| match inst {
         Inst::Index(d) => Some(*d as usize),
         _ => None,
     })
@@ -101,11 +96,7 @@ fn positions(work: &Work) -> impl Iterator<Item = usize> {
 
 /// One axis before or at `gone` is no more: later ones count one less.
 fn shift_positions(work: &mut Work, gone: usize) {
-    let body = match work {
-        Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => body,
-        Work::Contract { .. } => return,
-    };
-    for inst in &mut body.insts {
+    for inst in work.body_mut().into_iter().flat_map(|b| &mut b.insts) {
         if let Inst::Index(d) = inst
             && *d as usize > gone
         {

@@ -228,6 +228,7 @@ pub(super) fn reads(work: &Work) -> Vec<&Access> {
         Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => {
             loads(body).collect()
         }
+        Work::Scatter { body, to, .. } => loads(body).chain([to]).collect(),
         Work::Contract { a, b, .. } => vec![a, b],
     }
 }
@@ -236,6 +237,9 @@ pub(super) fn reads(work: &Work) -> Vec<&Access> {
 pub(super) fn writes(work: &Work) -> Vec<&Access> {
     match work {
         Work::Map { stores, .. } => stores.iter().map(|s| &s.to).collect(),
-        Work::Reduce { out, .. } | Work::ArgReduce { out, .. } | Work::Contract { out, .. } => vec![out],
+        Work::Reduce { out, .. }
+        | Work::ArgReduce { out, .. }
+        | Work::Scatter { to: out, .. }
+        | Work::Contract { out, .. } => vec![out],
     }
 }

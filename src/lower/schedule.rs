@@ -4,15 +4,16 @@
 use crate::diag::InternalError;
 use crate::ir::graph::NodeId;
 use crate::ir::op;
-use crate::loops::types::{Access, BufferId, Combine, Extent, Extreme, Place, Work};
+use crate::loops::types::{Access, BufferId, Combine, Extent, Extreme, Inst, Place, Work};
 use crate::lower::access::{
     Affine, IndexMap, identity, operand_index, space_of, through, whole, window_layout,
 };
-use crate::lower::body::Writer;
+use crate::lower::body::{Code, Writer};
 use crate::lower::fuse::Decisions;
 use crate::lower::group::Groups;
 use crate::lower::layout::{Layout, store_scalar};
 use crate::lower::{Fusion, broken};
+use crate::scalar::Literal;
 use std::collections::HashMap;
 
 /// Kernels in order, not yet knowing which buffers share bytes or which updates go in place.
@@ -245,6 +246,7 @@ impl<'a> Scheduler<'a> {
             }
             op::Kernel::Reduce(combine) => self.reduce(id, buffer, label, combine),
             op::Kernel::ArgReduce(extreme) => self.arg_reduce(id, buffer, label, extreme),
+            op::Kernel::Scatter => self.scatter(id, buffer, label),
             op::Kernel::Contract => self.contract(id, buffer, label),
             op::Kernel::Concat => self.concat(id, buffer, &label),
             _ => Err(broken(format!("{} computes nothing", self.layout.node(id).op.name))),
@@ -334,6 +336,33 @@ impl<'a> Scheduler<'a> {
         let body = writer.finish().body;
         let out = whole(buffer, &space);
         self.groups.add(label, space, Work::ArgReduce { over, body, value, extreme, out });
+        Ok(())
+    }
+
+    /// A map that stores zeros, and a kernel that adds to them.
+    fn scatter(&mut self, id: NodeId, buffer: BufferId, label: String) -> Result<(), InternalError> {
+        let node = self.layout.node(id);
+        let (data, indices) = (node.operands[0], node.operands[1]);
+        let (shape, result) = (self.layout.shape(data).to_vec(), self.layout.shape(id).to_vec());
+        let axis = node.attrs.int("axis").and_then(|a| usize::try_from(a).ok()).filter(|a| *a < result.len());
+        let axis = axis.ok_or_else(|| broken(format!("{id} adds along no axis")))?;
+        let after = axis + self.layout.shape(indices).len();
+        let place = whole(buffer, &result);
+
+        let (space, map) = (space_of(&result), identity(&result));
+        let mut zeros = Code::default();
+        let zero = zeros.push(Inst::Literal(Literal::of(node.ty.dtype, 0.0)), node.ty.dtype);
+        let to = through(&place, &map, space.len());
+        self.groups.add_map(format!("{label} zeroed"), space, zeros, zero, to);
+
+        let (space, map) = (space_of(&shape), identity(&shape));
+        let mut writer = Writer::new(&self.layout, space.len());
+        let index = writer.checked_index(indices, &map[axis..after].into(), &result[axis])?;
+        let value = writer.value(data, &map)?;
+        let body = writer.finish().body;
+        let at = [&map[..axis], &[Affine::zero()], &map[after..]].concat();
+        let (to, stride) = (through(&place, &at, space.len()), place.strides[axis].clone());
+        self.groups.add(label, space, Work::Scatter { body, index, value, stride, to });
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::ir::build::Builder;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Attr, Attrs, Graph, Node, NodeId, Type};
 use crate::ir::op::{OpDef, SliceStep};
-use crate::ops::contract::{MATMUL, ONE_HOT, TAKE};
+use crate::ops::contract::{MATMUL, ONE_HOT, SCATTER_ADD, TAKE};
 use crate::ops::elementwise as e;
 use crate::ops::leaf;
 use crate::ops::movement::{BROADCAST, CONCAT, PAD, RESHAPE, SLICE, STACK, TRANSPOSE};
@@ -203,6 +203,12 @@ fn slice_attrs(steps: Vec<SliceStep>, shape: &[Dim]) -> Attrs {
 /// Elements of `x` along `axis` at `indices`, whose axes take the place of that axis.
 pub fn take(b: &mut Builder, x: NodeId, indices: NodeId, axis: usize) -> NodeId {
     b.emit(&TAKE, &[x, indices], Attrs::none().with("axis", Attr::Int(axis as i64)))
+}
+
+/// Zeros with `n` places along `axis`, and `x` added to them at `indices`, whose axes are those of x from there on.
+pub fn scatter_add(b: &mut Builder, x: NodeId, indices: NodeId, n: &Dim, axis: usize) -> NodeId {
+    let attrs = Attrs::none().with("n", Attr::Dims(vec![n.clone()])).with("axis", Attr::Int(axis as i64));
+    b.emit(&SCATTER_ADD, &[x, indices], attrs)
 }
 
 /// 1 at the index along a new last axis of size `n`, 0 elsewhere.

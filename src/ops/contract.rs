@@ -2,10 +2,8 @@
 
 use crate::ir::build::Builder;
 use crate::ir::dim::Dim;
-use crate::ir::graph::{NodeId, Type};
-use crate::ir::op::{
-    Adjoint, Class, EvalCx, Fault, InferCx, Kernel, OpDef, Param, ParamKind, TypeErrorKind, Vjp, VjpCx,
-};
+use crate::ir::graph::{Attrs, NodeId, Type};
+use crate::ir::op::{Adjoint, Class, InferCx, Kernel, OpDef, Param, ParamKind, TypeErrorKind, Vjp, VjpCx};
 use crate::ops::build;
 use crate::ops::elementwise::in_range;
 use crate::ops::infer::{self, Inferred};
@@ -14,7 +12,7 @@ use crate::ops::vjp;
 use crate::scalar::DType;
 use ndarray::{Array3, ArrayD, Axis, IxDyn};
 
-pub static TABLE: &[&OpDef] = &[&MATMUL, &TAKE, &ONE_HOT];
+pub static TABLE: &[&OpDef] = &[&MATMUL, &TAKE, &SCATTER_ADD, &ONE_HOT];
 
 pub static MATMUL: OpDef = OpDef {
     name: "matmul",
@@ -196,46 +194,81 @@ pub static TAKE: OpDef = OpDef {
         infer::countable(c, &shape)?;
         Ok(Type::new(t.dtype, shape))
     },
-    vjp: Vjp::Rule(|b, c| vjp::each(b, c, |b, c, i| if i == 0 { taken(b, c) } else { Adjoint::None })),
+    vjp: Vjp::Rule(|b, c| {
+        let (indices, axis) = (c.operands[1], axis(c.attrs));
+        let n = b.ty(c.operands[0]).shape[axis].clone();
+        let added = |b: &mut Builder, x: NodeId| build::scatter_add(b, x, indices, &n, axis);
+        let value = added(b, c.adjoint);
+        vec![vjp::moved(b, c, 0, value, |b, m| vjp::any_of(b, m, added)), Adjoint::None]
+    }),
     why: &["each element gets the sum of the gradients of the places it was taken to", ""],
-    eval: take,
+    eval: |c| {
+        let axis = axis(c.attrs);
+        let (x, indices) = (c.operands[0], c.operands[1]);
+        in_range(indices.iter(), x.shape()[axis] as i64)?;
+        let indices: Vec<usize> = indices.iter().map(|i| *i as usize).collect();
+        let taken = x.select(Axis(axis), &indices).as_standard_layout().into_owned();
+        Ok(taken.into_shape_with_order(IxDyn(c.shape)).expect("the same elements"))
+    },
     kernel: Kernel::Gather,
     samples: samples::takes,
 };
 
-fn take(c: &EvalCx<'_>) -> Result<ArrayD<f64>, Fault> {
-    let axis = c.attrs.int("axis").unwrap_or(0) as usize;
-    let (x, indices) = (c.operands[0], c.operands[1]);
-    in_range(indices.iter(), x.shape()[axis] as i64)?;
-    let indices: Vec<usize> = indices.iter().map(|i| *i as usize).collect();
-    let taken = x.select(Axis(axis), &indices).as_standard_layout().into_owned();
-    Ok(taken.into_shape_with_order(IxDyn(c.shape)).expect("the same elements"))
-}
+/// Zeros along an axis of size n, with the operand's elements added where the indices say: what [`TAKE`] reads, and
+/// its gradient.
+pub static SCATTER_ADD: OpDef = OpDef {
+    name: "scatter_add",
+    symbol: None,
+    doc: "Zeros with n places along an axis, to which the elements of the first operand are added at the indices in the \
+          second, in their order; an index out of range stops the run.",
+    class: Class::Movement,
+    arity: 2,
+    params: &[Param { name: "n", kind: ParamKind::Dim }, Param { name: "axis", kind: ParamKind::Axis(0) }],
+    infer: |c| {
+        infer::need_number(c, 0)?;
+        infer::need_index(c, 1)?;
+        let (t, indices) = (c.operands[0], &c.operands[1].shape);
+        let axis = axis(c.attrs);
+        if t.shape.get(axis..axis + indices.len()) != Some(indices) {
+            let message = format!(
+                "`scatter_add` of {t} at the indices {}: from axis {axis} on they have other sizes",
+                c.operands[1]
+            );
+            let mut e = infer::at(infer::error(TypeErrorKind::Shape, message), 1);
+            e.notes.push("there is one index for each place along the axes that it replaces".into());
+            return Err(e);
+        }
+        let mut shape = t.shape.clone();
+        shape.splice(axis..axis + indices.len(), [infer::one_dim(c, "n")?.clone()]);
+        infer::countable(c, &shape)?;
+        Ok(Type::new(t.dtype, shape))
+    },
+    vjp: Vjp::Rule(|b, c| {
+        let (indices, axis) = (c.operands[1], axis(c.attrs));
+        let value = build::take(b, c.adjoint, indices, axis);
+        vec![vjp::moved(b, c, 0, value, |b, m| build::take(b, m, indices, axis)), Adjoint::None]
+    }),
+    why: &["each element gets the gradient of the place that it was added to", ""],
+    eval: |c| {
+        let axis = axis(c.attrs);
+        let (x, indices) = (c.operands[0], c.operands[1]);
+        in_range(indices.iter(), c.shape[axis] as i64)?;
+        let mut shape = x.shape().to_vec();
+        shape.splice(axis..axis + indices.ndim(), [indices.len()]);
+        let x = x.to_shape(shape).expect("the same elements");
+        let mut out = ArrayD::zeros(IxDyn(c.shape));
+        for (i, part) in indices.iter().zip(x.axis_iter(Axis(axis))) {
+            let mut place = out.index_axis_mut(Axis(axis), *i as usize);
+            place += &part;
+        }
+        Ok(out)
+    },
+    kernel: Kernel::Scatter,
+    samples: samples::scatters,
+};
 
-/// `one_hot(indices).T @ adjoint`, as matrices: [n, places] @ [places, rest].
-fn taken(b: &mut Builder, c: &VjpCx<'_>) -> Adjoint {
-    let axis = c.attrs.int("axis").unwrap_or(0) as usize;
-    let x = b.ty(c.operands[0]).clone();
-    let index = b.ty(c.operands[1]).clone();
-    let (rank, k) = (b.ty(c.adjoint).rank(), index.rank());
-    let count = |dims: &[Dim]| infer::elements(dims).expect("the result's elements were counted");
-    // The indices' axes first, then what was before and after them.
-    let order: Vec<usize> = (axis..axis + k).chain(0..axis).chain(axis + k..rank).collect();
-    let rest: Vec<Dim> = [&x.shape[..axis], &x.shape[axis + 1..]].concat();
-    let places = count(&index.shape);
-    let adjoint = build::transpose(b, c.adjoint, &order);
-    let adjoint = build::reshape(b, adjoint, &[places.clone(), count(&rest)]);
-    let n = x.shape[axis].clone();
-    let hot = build::one_hot(b, c.operands[1], &n, x.dtype);
-    let hot = build::reshape(b, hot, &[places, n.clone()]);
-    let hot = build::matrix_transpose(b, hot);
-    let value = build::matmul(b, hot, adjoint);
-    let mut shape = vec![n];
-    shape.extend(rest);
-    let value = build::reshape(b, value, &shape);
-    // Axis 0 back to where it was.
-    let back: Vec<usize> = (1..=axis).chain([0]).chain(axis + 1..shape.len()).collect();
-    Adjoint::Value(build::transpose(b, value, &back))
+fn axis(attrs: &Attrs) -> usize {
+    attrs.int("axis").unwrap_or(0) as usize
 }
 
 pub static ONE_HOT: OpDef = OpDef {

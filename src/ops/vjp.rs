@@ -11,6 +11,7 @@ use crate::ir::graph::NodeId;
 use crate::ir::op::{Adjoint, VjpCx};
 use crate::ops::build;
 use crate::ops::movement::BROADCAST;
+use crate::scalar::DType;
 
 /// The adjoint of each operand that needs one, built by `rule`.
 pub fn each(
@@ -110,6 +111,14 @@ pub fn moved(
         }
         _ => Adjoint::Value(value),
     }
+}
+
+/// Where one of the masks that `fold` adds up is true.
+pub fn any_of(b: &mut Builder, mask: NodeId, fold: impl FnOnce(&mut Builder, NodeId) -> NodeId) -> NodeId {
+    let ones = build::cast(b, mask, DType::F32);
+    let count = fold(b, ones);
+    let zero = build::like(b, count, 0.0);
+    build::ne(b, count, zero)
 }
 
 /// The sum over what a broadcast from `shape` to x's shape copied, in that shape.

@@ -9,7 +9,7 @@ pub fn work(program: &Program, rows: i64) -> u64 {
     let size = |body: &Body| body.insts.len() as u64 + 2;
     let kernel = |k: &Kernel| {
         let each = match &k.work {
-            Work::Map { body, .. } => size(body),
+            Work::Map { body, .. } | Work::Scatter { body, .. } => size(body),
             Work::Reduce { over, body, .. } => count(over).saturating_mul(size(body)),
             Work::ArgReduce { over, body, .. } => {
                 count(std::slice::from_ref(over)).saturating_mul(size(body))
@@ -23,11 +23,8 @@ pub fn work(program: &Program, rows: i64) -> u64 {
 
 /// About how many interpreted instructions take as long as compiling the program.
 pub fn compile_work(program: &Program) -> u64 {
-    let body = |w: &Work| match w {
-        Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => body.insts.len(),
-        Work::Contract { .. } => 10,
-    };
-    let insts: usize = program.kernels.iter().map(|k| body(&k.work) + 10).sum();
+    let body = |k: &Kernel| k.work.body().map_or(10, |b| b.insts.len());
+    let insts: usize = program.kernels.iter().map(|k| body(k) + 10).sum();
     15_000 + 120 * insts as u64
 }
 

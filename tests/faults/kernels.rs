@@ -123,6 +123,17 @@ fn dot() -> Case {
     m.case(vec![out], vec![])
 }
 
+/// Forty rows of numbers added into three places.
+fn rows_added() -> Case {
+    let mut m = Making::new();
+    let x = m.variable("x", &[40, 3]);
+    let x = build::exp(&mut m.b, x);
+    let places = Tensor::from_f64(DType::I64, &[40], (0..40).map(|i| f64::from(i * i % 3)).collect());
+    let places = build::constant(&mut m.b, places);
+    let out = build::scatter_add(&mut m.b, x, places, &Dim::constant(3), 0);
+    m.case(vec![out], vec![])
+}
+
 type Seed = fn(&mut Program);
 
 /// The program of a case in this form, changed if the subject is faulty.
@@ -205,7 +216,8 @@ fn is_contract(w: &Work) -> bool {
 fn first_load(k: &mut Kernel) -> &mut Access {
     match &mut k.work {
         Work::Contract { a, .. } => a,
-        Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => {
+        work => {
+            let body = work.body_mut().expect("no contraction");
             let load = body.insts.iter_mut().find_map(|i| match i {
                 Inst::Load(a) if a.strides.iter().any(|s| !s.is(0)) => Some(a),
                 _ => None,
@@ -310,6 +322,9 @@ fn verified() -> Vec<Fault> {
                 *partials = None;
             }
         }),
+        by_verifier("rows added to what nobody zeroed", rows_added, FORM, |p| {
+            p.kernels.remove(0);
+        }),
         by_verifier("a buffer of another dtype", net, FORM, |p| {
             let at = p.buffers.iter().position(|b| matches!(b.place, Place::Scratch(_))).expect("scratch");
             p.buffers[at].dtype = DType::I32;
@@ -361,6 +376,18 @@ fn ran() -> Vec<Fault> {
             let a = first_load(&mut p.kernels[0]);
             a.offset = Extent::constant(999);
             a.strides = vec![Extent::constant(-1)];
+        }),
+        by_bits("rows added from the last", rows_added, FORM, |p| {
+            for inst in &mut p.kernels[1].work.body_mut().expect("a scatter").insts {
+                if let Inst::Load(a) = inst {
+                    a.offset = a.strides[0].scaled(39);
+                    a.strides[0] = a.strides[0].scaled(-1);
+                }
+            }
+        }),
+        by_bits("one row not added", rows_added, FORM, |p| {
+            let rows = &mut p.kernels[1].space[0];
+            *rows = grown(rows, -1);
         }),
         by_bits("a constant off by one ulp", net, FORM, |p| {
             if let Inst::Literal(Literal::F32(bits)) =

@@ -6,7 +6,7 @@ use nn::ir::build::Builder;
 use nn::ir::graph::NodeId;
 use nn::ir::op::{Adjoint, Kernel, OpDef, Vjp, VjpCx};
 use nn::ops::build;
-use nn::ops::contract::{MATMUL, TAKE};
+use nn::ops::contract::{MATMUL, SCATTER_ADD, TAKE};
 use nn::ops::elementwise as e;
 use nn::ops::movement::{BROADCAST, RESHAPE, SLICE, TRANSPOSE};
 use nn::ops::reduce::{LOGSUMEXP, MAX, MEAN, PROD, SUM};
@@ -24,6 +24,7 @@ pub fn with_rule(op: &'static OpDef, rule: Rule) -> &'static OpDef {
         Kernel::View(f) => Kernel::View(f),
         Kernel::Contract => Kernel::Contract,
         Kernel::Gather => Kernel::Gather,
+        Kernel::Scatter => Kernel::Scatter,
         Kernel::Pad => Kernel::Pad,
         Kernel::Concat => Kernel::Concat,
         Kernel::Expand(f) => Kernel::Expand(f),
@@ -89,7 +90,7 @@ fn axes_of(b: &Builder, c: &VjpCx<'_>) -> Vec<usize> {
     if axes.is_empty() { (0..b.ty(c.operands[0]).rank()).collect() } else { axes.to_vec() }
 }
 
-static TABLE: [(&OpDef, &str, Rule); 34] = [
+static TABLE: [(&OpDef, &str, Rule); 35] = [
     (&e::SUB, "sign of the second operand lost", |_, c| {
         vec![Adjoint::Value(c.adjoint), Adjoint::Value(c.adjoint)]
     }),
@@ -206,6 +207,11 @@ static TABLE: [(&OpDef, &str, Rule); 34] = [
         only(build::pad(b, c.adjoint, steps, &shape))
     }),
     (&TAKE, "only the sign of what comes back", |b, c| changed(&TAKE, b, c, 0, build::sign)),
+    (&SCATTER_ADD, "the gradient of the first place for all", |b, c| {
+        let first = build::like(b, c.operands[1], 0.0);
+        let axis = c.attrs.int("axis").unwrap_or(0) as usize;
+        vec![Adjoint::Value(build::take(b, c.adjoint, first, axis)), Adjoint::None]
+    }),
 ];
 
 /// Products: wrong where both are square, for elsewhere the type rule would refuse.

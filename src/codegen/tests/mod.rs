@@ -6,6 +6,7 @@ mod nets;
 mod reductions;
 mod routines;
 mod runs;
+mod scatters;
 
 use crate::codegen::executable::calls;
 use crate::codegen::{Options, compile};

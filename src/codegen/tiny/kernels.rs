@@ -54,7 +54,7 @@ impl<'k> Sized<'k> {
     fn new(kernel: &'k Kernel, rows: i64) -> Sized<'k> {
         let sizes = |extents: &[crate::loops::types::Extent]| extents.iter().map(|e| e.at(rows)).collect();
         let folded = match &kernel.work {
-            Work::Map { .. } => vec![],
+            Work::Map { .. } | Work::Scatter { .. } => vec![],
             Work::Reduce { over, .. } => sizes(over),
             Work::ArgReduce { over, .. } => vec![over.at(rows)],
             Work::Contract { k, .. } => vec![k.at(rows)],
@@ -75,17 +75,14 @@ impl<'k> Sized<'k> {
     }
 
     fn accesses(&self) -> Vec<&'k Access> {
-        match &self.kernel.work {
-            Work::Contract { a, b, .. } => vec![a, b],
-            Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => body
-                .insts
-                .iter()
-                .filter_map(|i| match i {
-                    Inst::Load(a) => Some(a),
-                    _ => None,
-                })
-                .collect(),
+        if let Work::Contract { a, b, .. } = &self.kernel.work {
+            return vec![a, b];
         }
+        let load = |i: &'k Inst| match i {
+            Inst::Load(a) => Some(a),
+            _ => None,
+        };
+        self.kernel.work.body().into_iter().flat_map(|b| &b.insts).filter_map(load).collect()
     }
 
     /// What the vectors of some lanes cost: points of the space, or of what is folded.
@@ -106,12 +103,8 @@ impl<'k> Sized<'k> {
 
     /// Instructions for one vector of elements.
     fn per_vector(&self) -> usize {
-        match &self.kernel.work {
-            Work::Contract { .. } => 2,
-            Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => {
-                body.insts.iter().filter(|i| !matches!(i, Inst::Load(_) | Inst::Literal(_))).count() + 1
-            }
-        }
+        let Some(body) = self.kernel.work.body() else { return 2 };
+        body.insts.iter().filter(|i| !matches!(i, Inst::Load(_) | Inst::Literal(_))).count() + 1
     }
 }
 
@@ -152,7 +145,7 @@ pub(super) fn kernel(e: &mut Emit<'_>, net: &mut Net, kernel: &Kernel, rows: i64
             };
             sums(e, net, &k, fold, out, make);
         }
-        Work::ArgReduce { .. } => {}
+        Work::ArgReduce { .. } | Work::Scatter { .. } => {}
     }
 }
 

@@ -60,13 +60,9 @@ fn used(program: &Program) -> BTreeSet<BufferId> {
     use crate::loops::types::Inst;
     let mut all = BTreeSet::new();
     for kernel in &program.kernels {
-        if let Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } =
-            &kernel.work
-        {
-            for inst in &body.insts {
-                if let Inst::Load(a) = inst {
-                    all.insert(a.buffer);
-                }
+        for inst in kernel.work.body().into_iter().flat_map(|b| &b.insts) {
+            if let Inst::Load(a) = inst {
+                all.insert(a.buffer);
             }
         }
         if let Work::Contract { a, b, .. } = &kernel.work {
@@ -81,9 +77,10 @@ fn used(program: &Program) -> BTreeSet<BufferId> {
 fn written(work: &Work) -> Vec<BufferId> {
     match work {
         Work::Map { stores, .. } => stores.iter().map(|s| s.to.buffer).collect(),
-        Work::Reduce { out, .. } | Work::ArgReduce { out, .. } | Work::Contract { out, .. } => {
-            vec![out.buffer]
-        }
+        Work::Reduce { out, .. }
+        | Work::ArgReduce { out, .. }
+        | Work::Scatter { to: out, .. }
+        | Work::Contract { out, .. } => vec![out.buffer],
     }
 }
 

@@ -93,16 +93,62 @@ fn program() -> Program {
 }
 
 fn broken(change: impl FnOnce(&mut Program)) -> String {
-    let mut p = program();
+    breaks(program(), change)
+}
+
+fn breaks(mut p: Program, change: impl FnOnce(&mut Program)) -> String {
     change(&mut p);
     verify(&p, 4).expect_err("the program is broken").join("\n")
 }
 
-fn body(p: &mut Program, kernel: usize) -> &mut Body {
-    match &mut p.kernels[kernel].work {
-        Work::Map { body, .. } | Work::Reduce { body, .. } | Work::ArgReduce { body, .. } => body,
-        Work::Contract { .. } => panic!("a contraction has no body"),
+/// The program, which then adds up the rows of d that have their maximum at the same place.
+fn scattering() -> Program {
+    let mut p = program();
+    p.buffers.push(buffer("sums", DType::F32, vec![n(3), n(3)], Place::Scratch(p.scratch.clone())));
+    p.scratch = p.scratch.plus(&n(48));
+    let mut body = Body::default();
+    let value = body.push(Inst::Literal(crate::scalar::Literal::of(DType::F32, 0.0)), DType::F32);
+    let stores = vec![Store { value, to: access(7, &[3, 1]) }];
+    let zeros = Work::Map { body, stores };
+    p.kernels.push(Kernel { label: "zeros".to_string(), space: vec![n(3), n(3)], work: zeros });
+    let mut body = Body::default();
+    let index = body.push(Inst::Load(access(6, &[1, 0])), DType::I64);
+    let index = body.push(Inst::CheckIndex { value: index, limit: n(3) }, DType::I64);
+    let value = body.push(Inst::Load(access(3, &[3, 1])), DType::F32);
+    let work = Work::Scatter { body, index, value, stride: n(3), to: access(7, &[0, 1]) };
+    p.kernels.push(Kernel { label: "sums".to_string(), space: vec![Extent::rows(), n(3)], work });
+    p.results.push(("sums".to_string(), BufferId(7)));
+    p
+}
+
+#[test]
+fn what_is_added_to_was_written_and_lies_inside() {
+    for rows in [0, 1, 4, 31] {
+        assert_eq!(verify(&scattering(), rows), Ok(()), "{rows} rows");
     }
+    let zeros = breaks(scattering(), |p| {
+        p.kernels.remove(5);
+    });
+    assert!(zeros.contains("reads `sums`, of which not all was written"), "{zeros}");
+    let beyond = breaks(scattering(), |p| {
+        body(p, 6).insts[1] = Inst::CheckIndex { value: V(0), limit: n(4) };
+    });
+    assert!(beyond.contains("elements 0..12 of `sums`, which has 9"), "{beyond}");
+    let scatter = |p: &mut Program, change: &dyn Fn(&mut V, &mut Access)| {
+        if let Work::Scatter { index, to, .. } = &mut p.kernels[6].work {
+            change(index, to);
+        }
+    };
+    let unchecked = breaks(scattering(), |p| scatter(p, &|index, _| *index = V(0)));
+    assert!(unchecked.contains("adds at an index that was not checked"), "{unchecked}");
+    let constant = breaks(scattering(), |p| scatter(p, &|_, to| to.buffer = BufferId(5)));
+    assert!(constant.contains("stores into `half`, which is only read"), "{constant}");
+    let own = breaks(scattering(), |p| body(p, 6).insts[2] = Inst::Load(access(7, &[0, 1])));
+    assert!(own.contains("the result overlaps what is read"), "{own}");
+}
+
+fn body(p: &mut Program, kernel: usize) -> &mut Body {
+    p.kernels[kernel].work.body_mut().expect("a contraction has no body")
 }
 
 #[test]
@@ -328,4 +374,11 @@ program toy.step, any number of rows {
 }
 ";
     assert_eq!(print(&program()), expected);
+    let scatter = "kernel 6 `sums`: scatter i0 < rows, i1 < 3
+    v0: i64 = best[i0]
+    v1: i64 = check v0 < 3
+    v2: f32 = d[3*i0 + i1]
+    sums[i1 + v1*(3)] += v2
+";
+    assert!(print(&scattering()).contains(scatter), "{}", print(&scattering()));
 }

@@ -204,7 +204,7 @@ pub(super) fn counts(program: &Program) -> (usize, usize, usize) {
     for kernel in &program.kernels {
         match kernel.work {
             Work::Map { .. } => counts.0 += 1,
-            Work::Reduce { .. } | Work::ArgReduce { .. } => counts.1 += 1,
+            Work::Reduce { .. } | Work::ArgReduce { .. } | Work::Scatter { .. } => counts.1 += 1,
             Work::Contract { .. } => counts.2 += 1,
         }
     }

@@ -10,7 +10,7 @@ pub use pointwise::{
 };
 pub use shaped::{
     bool_reductions, broadcasts, concats, cumulated, extents, extremes, iotas, matmuls, one_hots, pads,
-    positions, randoms, reductions, reshapes, slices, stacks, takes, transposes,
+    positions, randoms, reductions, reshapes, scatters, slices, stacks, takes, transposes,
 };
 pub use sliding::{avg_pools, convolutions, folded_windows, max_pools, windows};
 

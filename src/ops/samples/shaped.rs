@@ -424,6 +424,43 @@ pub fn takes() -> Vec<Sample> {
     out
 }
 
+/// Few places and many indices, so that most places are added to several times and some never.
+pub fn scatters() -> Vec<Sample> {
+    let cases: [(&[usize], usize, usize, i64); 12] = [
+        (&[], 0, 0, 3),
+        (&[5], 1, 0, 3),
+        (&[5], 0, 0, 2),
+        (&[5], 0, 1, 2),
+        (&[0], 1, 0, 3),
+        (&[17], 1, 0, 1),
+        (&[2, 3], 2, 0, 4),
+        (&[9, 3], 1, 0, 4),
+        (&[3, 9], 1, 1, 4),
+        (&[2, 3, 2, 5], 2, 1, 4),
+        (&[3, 0], 1, 0, 2),
+        (&[2, 7, 13], 1, 1, 5),
+    ];
+    let mut numbers = Numbers(26);
+    let mut out = Vec::new();
+    for i in 0..3 * cases.len() {
+        let (shape, rank, axis, n) = cases[i % cases.len()];
+        let attrs =
+            Attrs::none().with("n", Attr::Dims(vec![Dim::constant(n)])).with("axis", Attr::Int(axis as i64));
+        let indices = numbers.whole(&shape[axis..axis + rank], 0, n);
+        let index = if i % 2 == 0 { DType::I64 } else { DType::I32 };
+        let dtypes = vec![float(i / cases.len()), index];
+        out.push(sample(vec![numbers.array(shape, Domain::Real), indices], dtypes, attrs));
+    }
+    // Each edge alone in its place, and again where all meet.
+    for own in [1, 0] {
+        let n = EDGES.len() as i64;
+        let attrs = Attrs::none().with("n", Attr::Dims(vec![Dim::constant(n)])).with("axis", Attr::Int(0));
+        let indices: Vec<f64> = (0..n).map(|i| (own * i) as f64).collect();
+        out.push(rough(vec![line(&EDGES), line(&indices)], vec![DType::F64, DType::I64], attrs));
+    }
+    out
+}
+
 pub fn one_hots() -> Vec<Sample> {
     let mut numbers = Numbers(22);
     (0..2 * SHAPES.len())

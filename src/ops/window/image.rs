@@ -8,10 +8,10 @@ use crate::ops::build::{self, Keep};
 use crate::ops::infer;
 use crate::ops::samples;
 use crate::ops::vjp;
+use crate::ops::window::BASE;
 use crate::ops::window::grid::{
     Grid, by_place, checked_grid, eval_grid, grid, kernel_window, need_image, pair, patches, unpatched,
 };
-use crate::ops::window::{BASE, any_of};
 use crate::scalar::DType;
 use ndarray::{ArrayD, Ix4, IxDyn, indices};
 
@@ -207,7 +207,7 @@ fn first_largest(b: &mut Builder, c: &VjpCx<'_>) -> Adjoint {
     let shares = build::select(b, mask, adjoint, zero);
     let value = unpatched(b, shares, grid);
     vjp::moved(b, &VjpCx { mask: Some(mask), ..*c }, 0, value, |b, m| {
-        any_of(b, m, |b, m| unpatched(b, m, grid))
+        vjp::any_of(b, m, |b, m| unpatched(b, m, grid))
     })
 }
 
@@ -223,7 +223,7 @@ pub static AVG_POOL2D: OpDef = OpDef {
         let value = unpatched(b, shares, grid);
         vec![vjp::moved(b, c, 0, value, |b, m| {
             let m = over_windows(b, m, grid);
-            any_of(b, m, |b, m| unpatched(b, m, grid))
+            vjp::any_of(b, m, |b, m| unpatched(b, m, grid))
         })]
     }),
     why: &["each element of a window gets an equal share of its gradient, summed over the windows"],

@@ -19,7 +19,6 @@ use crate::ops::movement;
 use crate::ops::samples;
 use crate::ops::vjp;
 use crate::ops::window::image::{AVG_POOL2D, CONV2D, MAX_POOL2D};
-use crate::scalar::DType;
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
 pub static TABLE: &[&OpDef] = &[&WINDOWS, &FOLD_WINDOWS, &CONV2D, &MAX_POOL2D, &AVG_POOL2D];
@@ -52,7 +51,7 @@ pub static WINDOWS: OpDef = OpDef {
         let (axis, stride) = (axis(c.attrs), whole(c.attrs, "stride"));
         let n = b.ty(c.operands[0]).shape[axis].as_const().expect("the type rule wants a number");
         let value = fold_windows(b, c.adjoint, axis, stride, n);
-        vec![vjp::moved(b, c, 0, value, |b, m| any_of(b, m, |b, m| fold_windows(b, m, axis, stride, n)))]
+        vec![vjp::moved(b, c, 0, value, |b, m| vjp::any_of(b, m, |b, m| fold_windows(b, m, axis, stride, n)))]
     }),
     why: &["each element gets the sum over the windows that it lies in"],
     eval: |c| {
@@ -164,14 +163,6 @@ fn windows(b: &mut Builder, x: NodeId, axis: usize, size: i64, stride: i64) -> N
 fn fold_windows(b: &mut Builder, x: NodeId, axis: usize, stride: i64, n: i64) -> NodeId {
     let attrs = Attrs::none().with("axis", Attr::Int(axis as i64)).with("stride", Attr::Int(stride));
     b.emit(&FOLD_WINDOWS, &[x], attrs.with("n", Attr::Int(n)))
-}
-
-/// Where one of the masks that `fold` adds up is true.
-fn any_of(b: &mut Builder, mask: NodeId, fold: impl FnOnce(&mut Builder, NodeId) -> NodeId) -> NodeId {
-    let ones = build::cast(b, mask, DType::F32);
-    let count = fold(b, ones);
-    let zero = build::like(b, count, 0.0);
-    build::ne(b, count, zero)
 }
 
 fn axis(attrs: &Attrs) -> usize {

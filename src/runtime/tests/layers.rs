@@ -4,10 +4,14 @@ use super::*;
 use crate::driver;
 use crate::source::Sources;
 
+pub fn checked(text: &str) -> Program {
+    driver::front("test.nn", text, &Overrides::default(), &mut Sources::default())
+        .unwrap_or_else(|found| panic!("{found:#?}\nin\n{text}"))
+}
+
 /// What a program prints, the same on every backend.
-fn printed(text: &str) -> Vec<String> {
-    let program = driver::front("test.nn", text, &Overrides::default(), &mut Sources::default())
-        .unwrap_or_else(|found| panic!("{found:#?}\nin\n{text}"));
+pub fn printed(text: &str) -> Vec<String> {
+    let program = checked(text);
     let of = |backend| lines(&program, backend);
     let told = of(Backend::Jit);
     assert_eq!(told, of(Backend::Loops), "{text}");

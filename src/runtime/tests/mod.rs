@@ -3,6 +3,7 @@
 
 mod data;
 mod layers;
+mod lookups;
 mod training;
 
 use crate::autodiff;
