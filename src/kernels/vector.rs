@@ -155,20 +155,21 @@ mod avx2 {
         unsafe fn transpose(from: *const f32, from_row: isize, to: *mut f32, to_row: usize) {
             // SAFETY: the caller's promises: AVX, and both blocks are there.
             unsafe {
-                let r: [__m256; 8] =
-                    std::array::from_fn(|i| _mm256_loadu_ps(from.offset(i as isize * from_row)));
+                let row = |i: isize| _mm256_loadu_ps(from.offset(i * from_row));
+                let r = [row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7)];
                 // Pairs of rows, then of pairs, then of halves.
-                let t = [0, 2, 4, 6]
-                    .map(|i| [_mm256_unpacklo_ps(r[i], r[i + 1]), _mm256_unpackhi_ps(r[i], r[i + 1])]);
-                let q = [0, 2].map(|i| {
-                    let ([a, b], [c, d]) = (t[i], t[i + 1]);
-                    [
-                        _mm256_shuffle_ps::<0x44>(a, c),
-                        _mm256_shuffle_ps::<0xEE>(a, c),
-                        _mm256_shuffle_ps::<0x44>(b, d),
-                        _mm256_shuffle_ps::<0xEE>(b, d),
-                    ]
-                });
+                let mut q = [[_mm256_setzero_ps(); 4]; 2];
+                for (half, q) in q.iter_mut().enumerate() {
+                    let [a, b, c, d] = [r[4 * half], r[4 * half + 1], r[4 * half + 2], r[4 * half + 3]];
+                    let (ab, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+                    let (cd, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+                    *q = [
+                        _mm256_shuffle_ps::<0x44>(ab, cd),
+                        _mm256_shuffle_ps::<0xEE>(ab, cd),
+                        _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+                        _mm256_shuffle_ps::<0xEE>(ab_high, cd_high),
+                    ];
+                }
                 for i in 0..4 {
                     let (low, high) = (q[0][i], q[1][i]);
                     _mm256_storeu_ps(to.add(i * to_row), _mm256_permute2f128_ps::<0x20>(low, high));
@@ -197,8 +198,8 @@ mod avx2 {
         unsafe fn transpose(from: *const f64, from_row: isize, to: *mut f64, to_row: usize) {
             // SAFETY: the caller's promises: AVX, and both blocks are there.
             unsafe {
-                let r: [__m256d; 4] =
-                    std::array::from_fn(|i| _mm256_loadu_pd(from.offset(i as isize * from_row)));
+                let row = |i: isize| _mm256_loadu_pd(from.offset(i * from_row));
+                let r = [row(0), row(1), row(2), row(3)];
                 let (a, b) = (_mm256_unpacklo_pd(r[0], r[1]), _mm256_unpackhi_pd(r[0], r[1]));
                 let (c, d) = (_mm256_unpacklo_pd(r[2], r[3]), _mm256_unpackhi_pd(r[2], r[3]));
                 _mm256_storeu_pd(to, _mm256_permute2f128_pd::<0x20>(a, c));

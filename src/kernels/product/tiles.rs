@@ -85,7 +85,8 @@ unsafe fn tile<V: Vector, const R: usize, const N: usize>(p: &Operands<V::E>, fi
         let mut sums = [[V::zero(); N]; R];
         let last = p.n - (N - 1) * V::LANES;
         // Four pointers and two offsets reach twelve rows without a multiplication a step.
-        let groups: [*const V::E; 4] = std::array::from_fn(|g| p.a.wrapping_offset(3 * g as isize * p.a_row));
+        let group = |g: isize| p.a.wrapping_offset(3 * g * p.a_row);
+        let groups = [group(0), group(1), group(2), group(3)];
         let (mut b, mut moved) = (p.b, 0isize);
         macro_rules! step {
             ($load:expr) => {
