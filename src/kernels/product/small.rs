@@ -15,32 +15,31 @@ pub(super) unsafe fn small<V: Vector>(p: &Operands<V::E>) {
     // SAFETY: the caller's promise.
     unsafe {
         match p.k {
-            8 => V::enabled(Small::<V, 8>(*p)),
-            16 => V::enabled(Small::<V, 16>(*p)),
-            _ => V::enabled(Small::<V, ANY>(*p)),
+            0 | 1 => V::enabled(Small::<V, 0>(*p)),
+            2 => V::enabled(Small::<V, 1>(*p)),
+            3 | 4 => V::enabled(Small::<V, 2>(*p)),
+            5..=8 => V::enabled(Small::<V, 4>(*p)),
+            _ => V::enabled(Small::<V, 8>(*p)),
         }
     }
 }
 
-/// Instead of a length known at compile time.
-const ANY: usize = usize::MAX;
-
 /// # Safety
-/// As [`Kernel`]; `K` is `p.k` or [`ANY`].
-struct Small<V: Vector, const K: usize>(Operands<V::E>);
+/// As [`Kernel`]; `FAR` is the greatest power of two below `p.k`: how far the farthest partners are apart.
+struct Small<V: Vector, const FAR: usize>(Operands<V::E>);
 
-impl<V: Vector, const K: usize> Job for Small<V, K> {
+impl<V: Vector, const FAR: usize> Job for Small<V, FAR> {
     #[inline(always)]
     unsafe fn run(self) {
         // SAFETY: the caller's promise.
-        unsafe { small_of::<V, K>(&self.0) }
+        unsafe { small_of::<V, FAR>(&self.0) }
     }
 }
 
 /// # Safety
 /// As [`Small`].
 #[inline(always)]
-unsafe fn small_of<V: Vector, const K: usize>(p: &Operands<V::E>) {
+unsafe fn small_of<V: Vector, const FAR: usize>(p: &Operands<V::E>) {
     let mut copy = MaybeUninit::<[V; 2 * SMALL_K as usize]>::uninit();
     let mut column = 0;
     while column < p.n {
@@ -57,9 +56,9 @@ unsafe fn small_of<V: Vector, const K: usize>(p: &Operands<V::E>) {
                 panel = Operands { b: copy, b_k: wide as isize, b_column: 1, ..panel };
             }
             if wide == V::LANES {
-                small_rows::<V, 2, 1, K>(&panel);
+                small_rows::<V, 2, 1, FAR>(&panel);
             } else {
-                small_rows::<V, 1, 2, K>(&panel);
+                small_rows::<V, 1, 2, FAR>(&panel);
             }
         }
         column += wide;
@@ -69,7 +68,7 @@ unsafe fn small_of<V: Vector, const K: usize>(p: &Operands<V::E>) {
 /// # Safety
 /// As [`Kernel`]; `b` has whole vectors, whatever `n` says.
 #[inline(always)]
-unsafe fn small_rows<V: Vector, const R: usize, const N: usize, const K: usize>(panel: &Operands<V::E>) {
+unsafe fn small_rows<V: Vector, const R: usize, const N: usize, const FAR: usize>(panel: &Operands<V::E>) {
     let mut row = 0;
     // SAFETY: each tile lies in the panel.
     unsafe {
@@ -79,11 +78,11 @@ unsafe fn small_rows<V: Vector, const R: usize, const N: usize, const K: usize>(
             ..*panel
         };
         while row + R <= panel.m {
-            small_tile::<V, R, N, K>(&at(row));
+            small_tile::<V, R, N, FAR>(&at(row));
             row += R;
         }
         if row < panel.m {
-            small_tile::<V, 1, N, K>(&at(row));
+            small_tile::<V, 1, N, FAR>(&at(row));
         }
     }
 }
@@ -91,10 +90,10 @@ unsafe fn small_rows<V: Vector, const R: usize, const N: usize, const K: usize>(
 /// # Safety
 /// As [`small_rows`].
 #[inline(always)]
-unsafe fn small_tile<V: Vector, const R: usize, const N: usize, const K: usize>(p: &Operands<V::E>) {
+unsafe fn small_tile<V: Vector, const R: usize, const N: usize, const FAR: usize>(p: &Operands<V::E>) {
     // SAFETY: all addresses lie in the tile.
     unsafe {
-        let sums = if p.k == 0 { [[V::zero(); N]; R] } else { half_1::<V, R, N, K>(p, 0) };
+        let sums = if p.k == 0 { [[V::zero(); N]; R] } else { half_1::<V, R, N, FAR>(p, 0) };
         let last = p.n - (N - 1) * V::LANES;
         for (r, sums) in sums.iter().enumerate() {
             for (v, sum) in sums.iter().enumerate() {
@@ -110,7 +109,7 @@ unsafe fn small_tile<V: Vector, const R: usize, const N: usize, const K: usize>(
 /// # Safety
 /// As [`small_rows`]; `k` is below `p.k`.
 #[inline(always)]
-unsafe fn products<V: Vector, const R: usize, const N: usize, const K: usize>(
+unsafe fn products<V: Vector, const R: usize, const N: usize, const FAR: usize>(
     p: &Operands<V::E>,
     k: usize,
 ) -> [[V; N]; R] {
@@ -137,16 +136,16 @@ macro_rules! half {
         /// # Safety
         /// As [`products`].
         #[inline(always)]
-        unsafe fn $name<V: Vector, const R: usize, const N: usize, const K: usize>(
+        unsafe fn $name<V: Vector, const R: usize, const N: usize, const FAR: usize>(
             p: &Operands<V::E>,
             k: usize,
         ) -> [[V; N]; R] {
             // SAFETY: the caller's promise; a partner that is not there is not read.
             unsafe {
-                let mut sums = $next::<V, R, N, K>(p, k);
-                let length = if K == ANY { p.k } else { K };
-                if k + $apart < length {
-                    let others = $next::<V, R, N, K>(p, k + $apart);
+                let mut sums = $next::<V, R, N, FAR>(p, k);
+                // Nearer partners are always there, farther ones never.
+                if $apart < FAR || $apart == FAR && k + $apart < p.k {
+                    let others = $next::<V, R, N, FAR>(p, k + $apart);
                     for (sums, others) in sums.iter_mut().zip(&others) {
                         for (sum, other) in sums.iter_mut().zip(others) {
                             *sum = sum.add(*other);
