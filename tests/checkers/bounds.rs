@@ -134,8 +134,9 @@ fn moved(
             values.push(None);
             continue;
         };
-        let decided =
-            !node.ty.dtype.is_float() || (matches!(node.op.vjp, Vjp::Never(_)) && !node.operands.is_empty());
+        // What stops the gradient hands the value on, as far off as it came.
+        let constant = matches!(node.op.vjp, Vjp::Never(_)) && node.op.name != "stop_gradient";
+        let decided = !node.ty.dtype.is_float() || (constant && !node.operands.is_empty());
         let operands: Option<Vec<&ArrayD<f64>>> =
             node.operands.iter().map(|o| values[o.index()].as_ref()).collect();
         let is_leaf = node.operands.is_empty() || matches!(node.op.kernel, Kernel::Leaf(_));
