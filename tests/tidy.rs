@@ -157,7 +157,8 @@ fn nothing_half_done_is_left() {
             }
             for (n, line) in text.lines().enumerate() {
                 // A test that takes long may wait for its command, if it names it.
-                let named = line.contains(concat!("#[", "ignore = ")) && line.contains("cargo test --release");
+                let named =
+                    line.contains(concat!("#[", "ignore = ")) && line.contains("cargo test --release");
                 if !named && words.iter().any(|w| line.contains(w)) {
                     found.push(format!("{file}:{}: {}", n + 1, line.trim()));
                 }

@@ -139,7 +139,7 @@ impl Costs {
 
     /// Cost by line, in the order of the lines.
     fn lines<'s>(&self, sources: &'s Sources) -> Vec<(String, &'s str, Cost)> {
-        let mut lines: BTreeMap<Option<(u32, usize)>, (String, &str, Cost)> = BTreeMap::new();
+        let mut lines = BTreeMap::new();
         for (span, cost) in &self.kernels {
             let line = |s: &Span| (s.file.0, sources.file(s.file).line_column(s.start).0);
             let entry = lines.entry(span.as_ref().map(line)).or_insert_with(|| match span {

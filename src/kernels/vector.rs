@@ -170,8 +170,8 @@ mod avx2 {
                         _mm256_shuffle_ps::<0xEE>(ab_high, cd_high),
                     ];
                 }
-                for i in 0..4 {
-                    let (low, high) = (q[0][i], q[1][i]);
+                let [low, high] = q;
+                for (i, (low, high)) in low.into_iter().zip(high).enumerate() {
                     _mm256_storeu_ps(to.add(i * to_row), _mm256_permute2f128_ps::<0x20>(low, high));
                     _mm256_storeu_ps(to.add((i + 4) * to_row), _mm256_permute2f128_ps::<0x31>(low, high));
                 }
