@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-/// Rounds that a worker looks for work before it sleeps: about 0.1 ms.
-const ROUNDS: u32 = 4000;
+/// Rounds that a worker looks for work before it sleeps: about 0.3 ms, more than lies between the products of a
+/// training step; waking takes a good part of that.
+const ROUNDS: u32 = 20_000;
 /// Rounds that a caller waits for others before it lets them have its processor.
 const PATIENCE: u32 = 200;
 
@@ -236,7 +237,7 @@ mod tests {
                     assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 1), "round {round}");
                     if round % 500 == 0 {
                         // Long enough for the workers to fall asleep.
-                        std::thread::sleep(std::time::Duration::from_millis(5));
+                        std::thread::sleep(std::time::Duration::from_millis(20));
                     }
                 }
             });
