@@ -1,7 +1,9 @@
 //! Products at every level against the order of operations, written down once more in the plainest way.
 
 use crate::kernels::Level;
-use crate::kernels::product::{Product, f32_kernel, f64_kernel};
+use crate::kernels::pool::Pool;
+use crate::kernels::product::{Product, f32_kernel, f64_kernel, is_shared};
+use std::sync::Arc;
 
 /// Numbers of both signs and several magnitudes, without a pattern in their bits.
 fn numbers(count: usize, seed: u64) -> Vec<f64> {
@@ -120,4 +122,17 @@ fn blocks_follow_the_order_at_every_level() {
     // Wider and higher than what is copied at a time.
     check(100, 130, 40);
     check(200, 520, 17);
+}
+
+#[test]
+fn products_that_threads_share_follow_the_order() {
+    for threads in [2, 3] {
+        Arc::new(Pool::new(threads)).during(|| {
+            // Cut by rows and by columns, into parts of unequal size, and a block of k more than one.
+            for (m, n, k) in [(200, 50, 30), (50, 200, 30), (97, 101, 300)] {
+                assert!(is_shared([m, n, k].map(|size| size as i64)), "{m} {n} {k}");
+                check(m, n, k);
+            }
+        });
+    }
 }
