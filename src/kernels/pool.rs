@@ -18,6 +18,9 @@ const ROUNDS: u32 = 20_000;
 /// Rounds that a caller waits for others before it lets them have its processor.
 const PATIENCE: u32 = 200;
 
+/// Threads of a pool at most: more than that have nothing to do in any kernel.
+const MOST: usize = 64;
+
 /// What computes one part, by its number.
 type Part<'f> = dyn Fn(usize) + Sync + 'f;
 
@@ -125,7 +128,7 @@ impl Drop for Finished<'_> {
 }
 
 impl Pool {
-    /// A pool in which `threads` threads compute, the caller's included.
+    /// A pool in which `threads` threads compute, the caller's included, but at most 64.
     pub fn new(threads: usize) -> Pool {
         let shared = Arc::new(Shared {
             open: AtomicU64::new(0),
@@ -142,7 +145,7 @@ impl Pool {
             std::thread::Builder::new().name("nn worker".to_string()).spawn(move || shared.run_worker()).ok()
         };
         // A machine that gives no thread computes with fewer.
-        let workers = (1..threads).filter_map(worker).collect();
+        let workers = (1..threads.min(MOST)).filter_map(worker).collect();
         Pool { shared, workers }
     }
 
@@ -153,10 +156,15 @@ impl Pool {
 
     /// Runs `call` with this pool as the one that kernels on this thread use.
     pub fn during<R>(self: &Arc<Pool>, call: impl FnOnce() -> R) -> R {
-        let before = CURRENT.replace(Some(Arc::clone(self)));
-        let result = call();
-        CURRENT.set(before);
-        result
+        /// Puts back what was there, also when the call panics.
+        struct Before(Option<Arc<Pool>>);
+        impl Drop for Before {
+            fn drop(&mut self) {
+                CURRENT.set(self.0.take());
+            }
+        }
+        let _before = Before(CURRENT.replace(Some(Arc::clone(self))));
+        call()
     }
 
     /// Computes parts 0 to `parts` - 1. Only one thread may call it at a time.
@@ -246,9 +254,15 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "panicked")]
     fn a_panic_in_a_part_reaches_the_caller() {
         let pool = Arc::new(Pool::new(2));
-        pool.during(|| share(8, &|i| assert_ne!(i, 3, "a part panicked")));
+        let call = || pool.during(|| share(8, &|i| assert_ne!(i, 3, "a part panicked")));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err());
+        assert_eq!(threads(), 1, "the pool is put away");
+    }
+
+    #[test]
+    fn a_pool_has_a_limit() {
+        assert_eq!(Pool::new(60_000).threads(), 64);
     }
 }
