@@ -3,12 +3,13 @@
 //! It never knows what a kernel computes.
 
 use crate::codegen::symbols::Symbol;
+use crate::codegen::wide::Shelf;
 use crate::loops::types::{Buffer, BufferId, Extent, Program, Stop};
 use crate::scalar::DType;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    self, Block, BlockArg, ExtFuncData, ExternalName, FuncRef, InstBuilder, MemFlagsData, StackSlotData,
-    StackSlotKind, Type, UserExternalName, Value, types,
+    self, Block, BlockArg, ExtFuncData, ExternalName, FuncRef, InstBuilder, MemFlagsData, Signature,
+    StackSlotData, StackSlotKind, Type, UserExternalName, Value, types,
 };
 use cranelift_frontend::FunctionBuilder;
 use std::collections::BTreeMap;
@@ -68,9 +69,10 @@ pub(super) struct Emit<'a> {
     /// Rows of a batch, once it is loaded.
     rows: Option<Value>,
     sizes: BTreeMap<Extent, Value>,
-    refs: BTreeMap<Symbol, FuncRef>,
-    /// Routines that this function calls.
-    pub routines: BTreeMap<usize, FuncRef>,
+    /// Functions of the module that this one calls, by their numbers.
+    refs: BTreeMap<u32, FuncRef>,
+    /// Takes wide functions, if they may be used.
+    pub wide: Option<&'a Shelf>,
     /// Stack memory that kernels share, and how many pieces the present one uses.
     slots: Vec<ir::StackSlot>,
     taken: usize,
@@ -119,7 +121,7 @@ impl<'a> Emit<'a> {
             rows: None,
             sizes: BTreeMap::new(),
             refs: BTreeMap::new(),
-            routines: BTreeMap::new(),
+            wide: None,
             slots: vec![],
             taken: 0,
         }
@@ -430,24 +432,21 @@ impl<'a> Emit<'a> {
     }
 
     fn callee(&mut self, symbol: Symbol) -> FuncRef {
-        match self.refs.get(&symbol) {
-            Some(&r) => r,
-            None => {
-                let signature = symbol.signature(self.b.func.signature.call_conv);
-                let signature = self.b.import_signature(signature);
-                let name = UserExternalName::new(0, symbol.index());
-                let name = self.b.func.declare_imported_user_function(name);
-                let data = ExtFuncData {
-                    name: ExternalName::user(name),
-                    signature,
-                    colocated: false,
-                    patchable: false,
-                };
-                let r = self.b.import_function(data);
-                self.refs.insert(symbol, r);
-                r
-            }
+        let signature = symbol.signature(self.b.func.signature.call_conv);
+        self.function(symbol.index(), signature)
+    }
+
+    /// The function with a number in the module.
+    pub fn function(&mut self, number: u32, signature: Signature) -> FuncRef {
+        if let Some(&r) = self.refs.get(&number) {
+            return r;
         }
+        let signature = self.b.import_signature(signature);
+        let name = self.b.func.declare_imported_user_function(UserExternalName::new(0, number));
+        let name = ExternalName::user(name);
+        let r = self.b.import_function(ExtFuncData { name, signature, colocated: false, patchable: false });
+        self.refs.insert(number, r);
+        r
     }
 
     /// Where a buffer in memory starts.

@@ -3,7 +3,8 @@
 use crate::codegen::executable::Executable;
 use crate::codegen::steps::{self, Functions};
 use crate::codegen::symbols::Symbol;
-use crate::codegen::{CodegenError, Options, Stage};
+use crate::codegen::{CodegenError, Options, Stage, wide};
+use crate::kernels::Level;
 use crate::loops::types::Program;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::Function;
@@ -86,29 +87,41 @@ pub(super) fn compile(program: &Program, options: &Options) -> Result<Executable
         let signature = symbol.signature(module.target_config().default_call_conv);
         module.declare_function(&symbol.name(), Linkage::Import, &signature).map_err(broken)?;
     }
-    // Routines follow the symbols, in their order: `routines::import` counts on it.
+    // Routines and then wide functions follow the symbols, in their order: callers count on it.
+    let mut declared = vec![];
+    for routine in &functions.routines {
+        declared.push(module.declare_anonymous_function(&routine.signature).map_err(broken)?);
+    }
     let mut size = 0;
+    for function in &functions.wide {
+        let signature = wide::signature(module.target_config().default_call_conv);
+        let id = module.declare_anonymous_function(&signature).map_err(broken)?;
+        module.define_function_bytes(id, wide::ALIGNMENT, &function.bytes, &[]).map_err(broken)?;
+        size += function.bytes.len();
+    }
+    let main = module.declare_anonymous_function(&functions.main.signature).map_err(broken)?;
     let mut context = Context::new();
-    let mut define = |function: Function| {
-        let id = module.declare_anonymous_function(&function.signature).map_err(broken)?;
+    let mut define = |id, function: Function| {
         context.clear();
         context.func = function;
         context.verify(module.isa()).map_err(|e| refused(program, &Refusal::Verifier(e)))?;
         module.define_function(id, &mut context).map_err(broken)?;
         size += context.compiled_code().map_or(0, |code| code.code_info().total_size as usize);
-        Ok(id)
+        Ok(())
     };
-    for routine in functions.routines {
-        define(routine)?;
+    for (id, routine) in declared.into_iter().zip(functions.routines) {
+        define(id, routine)?;
     }
-    let id = define(functions.main)?;
+    define(main, functions.main)?;
     module.finalize_definitions().map_err(|e| CodegenError::Memory(e.to_string()))?;
-    Ok(Executable::new(module, id, size))
+    Ok(Executable::new(module, main, size))
 }
 
 pub(super) fn text(program: &Program, options: &Options, stage: Stage) -> Result<String, CodegenError> {
     let isa = haswell()?;
-    let Functions { routines, main } = functions(program, options, &*isa)?;
+    // The kernels of that machine, whichever this one has.
+    let options = Options { level: Level::Avx2, ..*options };
+    let Functions { routines, wide, main } = functions(program, &options, &*isa)?;
     let mut texts = vec![];
     for function in std::iter::once(main).chain(routines) {
         if stage == Stage::Clif {
@@ -121,5 +134,6 @@ pub(super) fn text(program: &Program, options: &Options, stage: Stage) -> Result
             context.compile(&*isa, &mut ControlPlane::default()).map_err(|e| refused(program, &e.inner))?;
         texts.push(compiled.vcode.clone().unwrap_or_default());
     }
+    texts.extend(wide.iter().enumerate().map(|(n, f)| format!("wide function {n}, {f}")));
     Ok(texts.join("\n"))
 }

@@ -7,6 +7,7 @@ use crate::codegen::clif::{Emit, Size};
 use crate::codegen::hoisted::Hoisted;
 use crate::codegen::quad::{Val, Width};
 use crate::codegen::walk::{Cursor, Walk};
+use crate::codegen::wide;
 use crate::loops::types::{Access, Body, Extent, Kernel, Store};
 use crate::scalar::{Bin, V};
 
@@ -76,6 +77,11 @@ struct Row<'k> {
 pub(super) fn map(e: &mut Emit<'_>, kernel: &Kernel, body: &Body, sink: Sink<'_>, shape: Shape) {
     let walk = Walk::new(e, kernel);
     let start = walk.start(e);
+    if let Sink::Store(stores) = sink
+        && wide::map(e, &walk, &start, body, stores, shape)
+    {
+        return;
+    }
     if shape != Shape::Scalar
         && let Some(axis) = walk.space.checked_sub(1)
     {

@@ -6,7 +6,8 @@
 //! In reading order: `steps` writes the loop over batches, `walk` the loops over a kernel's space, `body`
 //! the per-element code through `quad` (one or four lanes), `ints` and `guarded`, and in blocks through
 //! `blocks`; `map`, `reduce`, `fold`
-//! and `contract` are the kinds of kernels; `tiny` keeps a small net wholly in registers, `routines` lets
+//! and `contract` are the kinds of kernels; `wide` writes functions of 256-bit instructions, which Cranelift lacks,
+//! for `map`; `tiny` keeps a small net wholly in registers, `routines` lets
 //! kernels that are alike share their code. `clif` holds sizes,
 //! addresses and control flow; `jit` and `executable` turn the function into code that can be called.
 
@@ -28,6 +29,7 @@ mod steps;
 mod symbols;
 mod tiny;
 mod walk;
+mod wide;
 
 #[cfg(test)]
 mod tests;

@@ -5,12 +5,12 @@
 //! It never knows what a kernel computes.
 
 use crate::codegen::clif::{Emit, Home, Place, Size};
+use crate::codegen::wide::Shelf;
 use crate::codegen::{Shape, body, steps, symbols, walk};
 use crate::loops::types::{BufferId, Extent, Frame, Kernel, Program, Work};
 use crate::scalar::DType;
 use cranelift_codegen::ir::{
-    AbiParam, ExtFuncData, ExternalName, FuncRef, Function, InstBuilder, Signature, UserExternalName,
-    UserFuncName, Value, types,
+    AbiParam, FuncRef, Function, InstBuilder, Signature, UserFuncName, Value, types,
 };
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -111,7 +111,13 @@ fn signature(convention: CallConv, kernel: &Kernel, buffers: usize) -> Signature
 }
 
 /// The function of a routine, written after its first kernel.
-pub(super) fn function(program: &Program, example: usize, shape: Shape, isa: &dyn TargetIsa) -> Function {
+pub(super) fn function(
+    program: &Program,
+    example: usize,
+    shape: Shape,
+    isa: &dyn TargetIsa,
+    shelf: Option<&Shelf>,
+) -> Function {
     let kernel = &program.kernels[example];
     let buffers = buffers(kernel);
     let signature = signature(isa.default_call_conv(), kernel, buffers.len());
@@ -124,6 +130,7 @@ pub(super) fn function(program: &Program, example: usize, shape: Shape, isa: &dy
     let params = b.block_params(entry).to_vec();
     let fault = b.create_block();
     let mut e = Emit::new(b, program, isa.name() == "x64", fault);
+    e.wide = shelf;
     let frame = params[0];
     let rows = match program.rows {
         Some(n) => e.iconst(n),
@@ -184,16 +191,7 @@ pub(super) fn call(e: &mut Emit<'_>, routine: usize, number: usize, frame: Value
 }
 
 fn import(e: &mut Emit<'_>, routine: usize, kernel: &Kernel, buffers: usize) -> FuncRef {
-    if let Some(&r) = e.routines.get(&routine) {
-        return r;
-    }
     let signature = signature(e.b.func.signature.call_conv, kernel, buffers);
-    let signature = e.b.import_signature(signature);
     // Routines are declared in the module after the symbols, in their order.
-    let name = UserExternalName::new(0, symbols::count() + routine as u32);
-    let name = e.b.func.declare_imported_user_function(name);
-    let data = ExtFuncData { name: ExternalName::user(name), signature, colocated: false, patchable: false };
-    let r = e.b.import_function(data);
-    e.routines.insert(routine, r);
-    r
+    e.function(symbols::count() + routine as u32, signature)
 }

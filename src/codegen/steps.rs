@@ -5,7 +5,9 @@
 use crate::codegen::clif::{Emit, Home, Place, Size};
 use crate::codegen::map::{self, Sink};
 use crate::codegen::routines::{self, Routines};
-use crate::codegen::{Options, Shape, contract, reduce, tiny, walk};
+use crate::codegen::wide::{self, Shelf};
+use crate::codegen::{Options, Shape, contract, reduce, symbols, tiny, walk};
+use crate::kernels::Level;
 use crate::loops::types::{Frame, Kernel, Place as Region, Program, Stop, Work};
 use crate::scalar::DType;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
@@ -13,8 +15,9 @@ use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
 use cranelift_codegen::ir::{
     AbiParam, Block, Function, InstBuilder, MemFlagsData, Signature, UserFuncName, Value, types,
 };
-use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use std::cell::RefCell;
 use std::mem::offset_of;
 
 /// `fn(*mut Frame)` in the host's C convention.
@@ -59,18 +62,32 @@ fn set_field(e: &mut Emit<'_>, frame: Value, offset: usize, value: Value) {
 pub(super) struct Functions {
     /// Called by `main`, in the order of their numbers.
     pub routines: Vec<Function>,
+    /// Called by both, after them in the module.
+    pub wide: Vec<wide::Function>,
     pub main: Function,
 }
 
 pub(super) fn functions(program: &Program, options: &Options, isa: &dyn TargetIsa) -> Functions {
     let tiny = options.shape == Shape::Auto && tiny::suits(program);
     let routines = if tiny { Routines::none(program) } else { Routines::find(program) };
-    let main = main_function(program, options.shape, &routines, isa);
-    let write = |example: &usize| routines::function(program, *example, options.shape, isa);
-    Functions { routines: routines.examples.iter().map(write).collect(), main }
+    let shelf =
+        Shelf { first: symbols::count() + routines.examples.len() as u32, functions: RefCell::default() };
+    let is_wide =
+        options.level == Level::Avx2 && isa.name() == "x64" && isa.default_call_conv() == CallConv::SystemV;
+    let shelf = is_wide.then_some(&shelf);
+    let main = main_function(program, options.shape, &routines, isa, shelf);
+    let write = |example: &usize| routines::function(program, *example, options.shape, isa, shelf);
+    let routines = routines.examples.iter().map(write).collect();
+    Functions { routines, wide: shelf.map_or(vec![], |s| s.functions.take()), main }
 }
 
-fn main_function(program: &Program, shape: Shape, routines: &Routines, isa: &dyn TargetIsa) -> Function {
+fn main_function(
+    program: &Program,
+    shape: Shape,
+    routines: &Routines,
+    isa: &dyn TargetIsa,
+    shelf: Option<&Shelf>,
+) -> Function {
     let mut function = Function::with_name_signature(UserFuncName::default(), signature(isa));
     let mut context = FunctionBuilderContext::new();
     let mut b = FunctionBuilder::new(&mut function, &mut context);
@@ -80,6 +97,7 @@ fn main_function(program: &Program, shape: Shape, routines: &Routines, isa: &dyn
     let frame = b.block_params(entry)[0];
     let (fault, exit) = (b.create_block(), b.create_block());
     let mut e = Emit::new(b, program, isa.name() == "x64", fault);
+    e.wide = shelf;
     let call = enter(&mut e, frame, exit);
     if shape == Shape::Auto && tiny::suits(program) {
         tiny::run(&mut e, &call);

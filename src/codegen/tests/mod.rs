@@ -7,6 +7,7 @@ mod reductions;
 mod routines;
 mod runs;
 mod scatters;
+mod wide;
 
 use crate::codegen::executable::calls;
 use crate::codegen::{Options, compile};
@@ -115,6 +116,11 @@ impl Rig {
         self.seed ^= self.seed >> 7;
         self.seed ^= self.seed << 17;
         self.seed
+    }
+
+    /// Other numbers than those of another `n`.
+    pub fn skip(&mut self, n: i64) {
+        self.seed = self.seed.wrapping_mul(2 * n.cast_unsigned() + 1);
     }
 
     /// Ordinary numbers, and now and then one at an edge.

@@ -1,0 +1,286 @@
+//! The function around the instructions of a tape: rows of elements, eight at a time.
+//!
+//! It is given the address of a record of 8-byte words, says which words it wants, and returns nothing. It never
+//! knows what is computed or who calls it.
+
+use super::assign::{Assigned, assign};
+use super::line::{Line, Lines, Place};
+use super::segment::Rest;
+use super::tape::{Id, Tape};
+use super::vex::{Code, Gpr, Int, IntImm, Label, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Rm, When};
+use std::fmt;
+
+/// A number that is known now or told by a word of the record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Count {
+    Known(i32),
+    Open,
+}
+
+/// A word of the record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Word {
+    /// The address where a path begins.
+    Path(usize),
+    /// A given number: 4 bytes.
+    Given(usize),
+    /// How many rows.
+    Rows,
+    /// By how many bytes a path moves from row to row.
+    Stride(usize),
+    /// The bytes of a row that are whole vectors, all its bytes, and the elements beyond the vectors.
+    Whole,
+    End,
+    Rest,
+}
+
+/// What is to be computed: the steps of a tape for each element of each row.
+pub(super) struct Loop<'t> {
+    pub tape: &'t Tape,
+    /// Values that are stored, along which path.
+    pub stores: &'t [(Id, usize)],
+    /// Elements of a row, at least one.
+    pub elements: Count,
+    /// Rows, and by how many bytes each path moves from one to the next; `None`: one row.
+    pub rows: Option<(Count, Vec<Count>)>,
+    pub paths: usize,
+}
+
+/// Machine code.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::codegen) struct Function {
+    pub bytes: Vec<u8>,
+    pub(super) words: Vec<Word>,
+    listing: Assigned,
+}
+
+const RECORD: Gpr = RDI;
+const INDEX: Gpr = RAX;
+const ROWS: Gpr = RCX;
+/// One for each path. A caller keeps the last five.
+const POINTERS: [Gpr; 11] =
+    [RDX, RSI, Gpr(8), Gpr(9), Gpr(10), Gpr(11), RBX, Gpr(12), Gpr(13), Gpr(14), Gpr(15)];
+const KEPT_FROM: usize = 6;
+pub(super) const MOST_PATHS: usize = POINTERS.len();
+/// A larger frame would have to touch its pages one by one.
+const MOST_SLOTS: usize = 100;
+/// Vectors and lines that are written out in one round of a loop.
+const MOST_COPIES: usize = 4;
+const MOST_LINES: usize = 48;
+
+pub(super) fn function(l: &Loop<'_>, givens: usize) -> Option<Function> {
+    let (vectors, rest) = match l.elements {
+        Count::Known(n) if n % 8 == 0 => (Count::Known(n / 8), Rest::None),
+        Count::Known(n) => (Count::Known(n / 8), Rest::Known((n % 8) as u8)),
+        Count::Open => (Count::Open, Rest::Open),
+    };
+    let assigned = assign(l.tape, l.stores, rest);
+    if l.paths > MOST_PATHS || assigned.slots > MOST_SLOTS {
+        return None;
+    }
+    let mut words: Vec<Word> = (0..l.paths).map(Word::Path).chain((0..givens).map(Word::Given)).collect();
+    if l.elements == Count::Open {
+        words.extend([Word::Whole, Word::End, Word::Rest]);
+    }
+    if let Some((rows, strides)) = &l.rows {
+        words.extend((*rows == Count::Open).then_some(Word::Rows));
+        let open = strides.iter().enumerate().filter(|(_, s)| **s == Count::Open);
+        words.extend(open.map(|(path, _)| Word::Stride(path)));
+    }
+    let mut w = Writer { code: Code::default(), words, apart: vec![] };
+    w.write(l, vectors, &assigned);
+    Some(Function { bytes: w.code.finish(), words: w.words, listing: assigned })
+}
+
+/// Where the elements of a line are.
+#[derive(Clone, Copy)]
+struct At {
+    index: Option<Gpr>,
+    disp: i32,
+}
+
+const START: At = At { index: None, disp: 0 };
+
+struct Writer<'a> {
+    code: Code,
+    words: Vec<Word>,
+    /// Lines that are run rarely, behind the rest: where they begin, whither they return.
+    apart: Vec<(Label, Label, &'a [Line], At)>,
+}
+
+impl<'a> Writer<'a> {
+    fn word(&self, word: Word) -> Rm {
+        let at = self.words.iter().position(|w| *w == word).unwrap_or(0);
+        Rm::Mem { base: RECORD, index: None, disp: 8 * at as i32 }
+    }
+
+    fn rm(&self, place: Place, at: At) -> Rm {
+        let path = |p: usize, by: i32| Rm::Mem { base: POINTERS[p], index: at.index, disp: at.disp + by };
+        match place {
+            Place::Reg(r) => Rm::Reg(r),
+            Place::Slot(n) => Rm::Mem { base: RSP, index: None, disp: 32 * n as i32 },
+            Place::Constant(c) => Rm::Pool(c),
+            Place::Given(n) => self.word(Word::Given(n)),
+            Place::Rest => self.word(Word::Rest),
+            Place::Path(p) => path(p, 0),
+            Place::Beyond(p, by) => path(p, i32::from(by)),
+        }
+    }
+
+    fn lines(&mut self, lines: &'a Lines, at: At) {
+        self.run(&lines.lines, &lines.rare, at);
+    }
+
+    fn run(&mut self, lines: &'a [Line], rare: &'a [Vec<Line>], at: At) {
+        for line in lines {
+            match *line {
+                Line::Do { op, reg, v, rm, imm } => {
+                    let rm = self.rm(rm, at);
+                    self.code.vector(op, reg, v, rm, imm);
+                }
+                Line::IfAny(n) => {
+                    let (begin, back) = (self.code.label(), self.code.label());
+                    self.code.jump_if(When::NotEqual, begin);
+                    self.code.place(back);
+                    self.apart.push((begin, back, &rare[n], at));
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, l: &Loop<'_>, vectors: Count, assigned: &'a Assigned) {
+        let kept = &POINTERS[KEPT_FROM.min(l.paths)..l.paths];
+        for &reg in kept {
+            self.code.push(reg);
+        }
+        if assigned.slots > 0 {
+            self.code.push(RBP);
+            self.code.int(Int::Move, RBP, Rm::Reg(RSP.0));
+            self.code.int_imm(IntImm::Sub, RSP, 32 * assigned.slots as i32);
+            self.code.int_imm(IntImm::And, RSP, -32);
+        }
+        for (path, &reg) in POINTERS.iter().enumerate().take(l.paths) {
+            let word = self.word(Word::Path(path));
+            self.code.int(Int::Move, reg, word);
+        }
+        self.lines(&assigned.call, START);
+        match &l.rows {
+            None => self.row(vectors, assigned),
+            Some((rows, strides)) => self.rows(*rows, strides, vectors, assigned),
+        }
+        if assigned.slots > 0 {
+            self.code.int(Int::Move, RSP, Rm::Reg(RBP.0));
+            self.code.pop(RBP);
+        }
+        for &reg in kept.iter().rev() {
+            self.code.pop(reg);
+        }
+        self.code.leave();
+        for (begin, back, lines, at) in std::mem::take(&mut self.apart) {
+            self.code.place(begin);
+            self.run(lines, &[], at);
+            self.code.jump(back);
+        }
+    }
+
+    fn rows(&mut self, rows: Count, strides: &[Count], vectors: Count, assigned: &'a Assigned) {
+        let (next, done) = (self.code.label(), self.code.label());
+        match rows {
+            Count::Known(n) => self.code.set(ROWS, n),
+            Count::Open => {
+                let word = self.word(Word::Rows);
+                self.code.int(Int::Move, ROWS, word);
+                self.code.int_imm(IntImm::Compare, ROWS, 0);
+                self.code.jump_if(When::LessOrEqual, done);
+            }
+        }
+        self.code.place(next);
+        self.row(vectors, assigned);
+        for (path, stride) in strides.iter().enumerate() {
+            match stride {
+                Count::Known(0) => {}
+                Count::Known(n) => self.code.int_imm(IntImm::Add, POINTERS[path], *n),
+                Count::Open => {
+                    let word = self.word(Word::Stride(path));
+                    self.code.int(Int::Add, POINTERS[path], word);
+                }
+            }
+        }
+        self.code.int_imm(IntImm::Sub, ROWS, 1);
+        self.code.jump_if(When::NotEqual, next);
+        self.code.place(done);
+    }
+
+    fn row(&mut self, vectors: Count, assigned: &'a Assigned) {
+        self.lines(&assigned.row, START);
+        let copies = match assigned.eight.rare.is_empty() {
+            true => (MOST_LINES / assigned.eight.lines.len().max(1)).clamp(1, MOST_COPIES) as i32,
+            false => 1,
+        };
+        match vectors {
+            Count::Known(n) => {
+                let looped = if n <= copies { 0 } else { n / copies * copies };
+                let index = (looped > 0).then_some(INDEX);
+                if looped > 0 {
+                    self.code.set(INDEX, 0);
+                    let round = self.code.label();
+                    self.code.align();
+                    self.code.place(round);
+                    self.copies(copies, index, assigned);
+                    self.code.int_imm(IntImm::Add, INDEX, 32 * copies);
+                    self.code.int_imm(IntImm::Compare, INDEX, 32 * looped);
+                    self.code.jump_if(When::Below, round);
+                }
+                self.copies(n - looped, index, assigned);
+                self.lines(&assigned.rest, At { index, disp: 32 * (n - looped) });
+            }
+            Count::Open => {
+                let (round, test, done) = (self.code.label(), self.code.label(), self.code.label());
+                let (whole, end) = (self.word(Word::Whole), self.word(Word::End));
+                self.code.set(INDEX, 0);
+                self.code.jump(test);
+                self.code.align();
+                self.code.place(round);
+                self.copies(1, Some(INDEX), assigned);
+                self.code.int_imm(IntImm::Add, INDEX, 32);
+                self.code.place(test);
+                self.code.int(Int::Compare, INDEX, whole);
+                self.code.jump_if(When::Below, round);
+                self.code.int(Int::Compare, INDEX, end);
+                self.code.jump_if(When::Equal, done);
+                self.lines(&assigned.rest, At { index: Some(INDEX), disp: 0 });
+                self.code.place(done);
+            }
+        }
+    }
+
+    fn copies(&mut self, n: i32, index: Option<Gpr>, assigned: &'a Assigned) {
+        for copy in 0..n {
+            self.lines(&assigned.eight, At { index, disp: 32 * copy });
+        }
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "given {:?}", self.words)?;
+        let Assigned { call, row, eight, rest, .. } = &self.listing;
+        for (name, part) in [("call", call), ("row", row), ("eight elements", eight), ("rest of a row", rest)]
+        {
+            if part.lines.is_empty() {
+                continue;
+            }
+            writeln!(f, "  {name}:")?;
+            for line in &part.lines {
+                writeln!(f, "    {line}")?;
+            }
+            for (n, lines) in part.rare.iter().enumerate() {
+                writeln!(f, "  {name}, rare {n}:")?;
+                for line in lines {
+                    writeln!(f, "    {line}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
