@@ -59,7 +59,8 @@ pub fn load(file: &str, given: &Given, seed: Option<u64>, shell: &Shell) -> Resu
 
 /// The text of a file, or why there is none: missing 4, not UTF-8 or with NUL 1, too long 5.
 pub fn read(file: &str, shell: &Shell) -> Result<String, Exit> {
-    let mut bytes = Vec::new();
+    // Most files fit, and are read in one piece.
+    let mut bytes = Vec::with_capacity(8 << 10);
     let read = if file == "-" {
         std::io::stdin().lock().take(LIMIT_BYTES + 1).read_to_end(&mut bytes)
     } else {

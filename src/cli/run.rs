@@ -6,7 +6,7 @@ use crate::cli::output::{Bar, Terminal};
 use crate::cli::shell::Shell;
 use crate::diag::Diagnostics;
 use crate::opt::Arithmetic;
-use crate::runtime::engine::{self, Backend, Settings};
+use crate::runtime::engine::{Backend, Settings};
 use crate::runtime::error::RunError;
 use crate::runtime::output::Output;
 use crate::runtime::session::{self, Options};
@@ -125,7 +125,7 @@ pub fn ready(file: &str, how: &How, shell: &Shell) -> Result<Ready, Exit> {
         },
         opt: how.opt,
         arithmetic: if how.fast_math { Arithmetic::Fast } else { Arithmetic::Exact },
-        threads: how.threads.map_or_else(engine::all_threads, usize::from),
+        threads: how.threads.map(usize::from),
     };
     Ok(Ready { loaded, options: Options { settings, data, ..Options::default() } })
 }

@@ -5,10 +5,11 @@ use crate::diag::render::{self, Style};
 use crate::diag::{Diagnostics, InternalError};
 use crate::source::Sources;
 use std::io::{IsTerminal, Write};
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-/// Stack of the thread that runs a command: nested expressions recurse, and 256 levels must fit.
+/// Stack of a command: nested expressions recurse, and 256 levels must fit.
 const STACK_BYTES: usize = 64 << 20;
 
 #[derive(Clone, Debug)]
@@ -66,31 +67,23 @@ impl Shell {
     }
 }
 
-/// Runs a command on a thread with a large stack; a panic becomes a report and exit code 70.
-pub fn catching(shell: &Shell, command: impl FnOnce(&Shell) -> Exit + Send) -> ExitCode {
+/// Runs a command on a large stack; a panic becomes a report and exit code 70.
+///
+/// It stays on the first thread: the heap of another one would grow page by page, with a system call for each.
+pub fn catching(shell: &Shell, command: impl FnOnce(&Shell) -> Exit) -> ExitCode {
     let message: Arc<Mutex<String>> = Arc::default();
     let seen = message.clone();
-    std::panic::set_hook(Box::new(move |info| {
+    panic::set_hook(Box::new(move |info| {
         if let Ok(mut m) = seen.lock() {
             *m = info.to_string();
         }
     }));
-    let result = std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .name("nn".to_string())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || command(shell))
-            .map(|thread| thread.join())
-    });
-    match result {
-        Ok(Ok(exit)) => ExitCode::from(exit.0),
-        Ok(Err(_)) => {
+    let on_large_stack = || stacker::grow(STACK_BYTES, || command(shell));
+    match panic::catch_unwind(AssertUnwindSafe(on_large_stack)) {
+        Ok(exit) => ExitCode::from(exit.0),
+        Err(_) => {
             let message = message.lock().map(|m| m.clone()).unwrap_or_default();
             ExitCode::from(shell.internal(&InternalError { stage: "panic", message }).0)
-        }
-        Err(e) => {
-            shell.err(&format!("error: cannot start a thread: {e}\n"));
-            ExitCode::from(Exit::LIMIT.0)
         }
     }
 }

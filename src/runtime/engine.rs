@@ -47,18 +47,13 @@ pub struct Settings {
     /// 0, 1 or 2; the bits do not depend on it.
     pub opt: u8,
     pub arithmetic: Arithmetic,
-    /// How many threads may compute; the bits do not depend on it.
-    pub threads: usize,
-}
-
-/// As many threads as the machine runs at once.
-pub fn all_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| n.get())
+    /// How many threads may compute, as many as the machine runs at once unless given; the bits do not depend on it.
+    pub threads: Option<usize>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { backend: Backend::Jit, opt: 2, arithmetic: Arithmetic::Exact, threads: all_threads() }
+        Settings { backend: Backend::Jit, opt: 2, arithmetic: Arithmetic::Exact, threads: None }
     }
 }
 
@@ -138,10 +133,15 @@ impl<'a> Engine<'a> {
             }
             _ => false,
         };
-        if self.settings.threads < 2 || !program.kernels.iter().any(shares) {
+        if self.settings.threads == Some(1) || !program.kernels.iter().any(shares) {
             return None;
         }
-        let threads = self.settings.threads;
+        // Asking the system takes a dozen calls.
+        let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
+        let threads = self.settings.threads.unwrap_or_else(all);
+        if threads < 2 {
+            return None;
+        }
         Some(Arc::clone(self.pool.get_or_insert_with(|| Arc::new(Pool::new(threads)))))
     }
 
