@@ -15,7 +15,7 @@ use cranelift_frontend::FunctionBuilder;
 use std::collections::BTreeMap;
 
 /// A number that is known now or when the code runs: an extent, an index, a stride.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Size {
     Const(i64),
     Var(Value),

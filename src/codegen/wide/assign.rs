@@ -14,15 +14,20 @@ pub(super) struct Assigned {
     pub call: Lines,
     pub row: Lines,
     pub eight: Lines,
+    /// Registers of one copy of these: the next copy may use as many after them.
+    pub registers: u8,
+    /// How many copies may be run side by side, so that the steps of one hide the latency of another.
+    pub copies: u8,
     /// For the end of a row.
     pub rest: Lines,
     /// Slots of the stack.
     pub slots: usize,
 }
 
-/// Values of outer levels that may stay in registers. The others suffice for an instruction's operands and result,
-/// and the mask at the end of a row.
-const MOST_PINNED: usize = 11;
+/// Enough for the operands and the result of an instruction.
+const FEWEST: u8 = 4;
+/// Copies beside each other, a power of two.
+const MOST_COPIES: u8 = 4;
 
 pub(super) fn assign(tape: &Tape, stores: &[(Id, usize)], rest: Rest) -> Assigned {
     let levels = tape.levels();
@@ -42,22 +47,34 @@ pub(super) fn assign(tape: &Tape, stores: &[(Id, usize)], rest: Rest) -> Assigne
     for &(v, _) in &outer {
         homes[v] = homes[v].or_else(|| Some(room.slot()));
     }
-    // As many stay in registers as leave the elements enough.
     let slots = room.slots;
-    let mut pinned = outer.iter().filter(|(_, count)| *count > 0).count().min(MOST_PINNED);
-    let (homes, eight_lines) = loop {
-        let mut homes = homes.clone();
-        for (k, &(v, _)) in outer[..pinned].iter().enumerate() {
-            homes[v] = Some(Place::Reg(ALL - 1 - k as u8));
-        }
+    let mut fits = |registers: u8| {
+        let (_, spills) = room.segment(&eight, &homes, 0..registers, Rest::None);
         room.slots = slots;
-        let (lines, spills) = room.segment(&eight, &homes, 0..ALL - pinned as u8, Rest::None);
-        if spills == 0 || pinned == 0 {
-            break (homes, lines);
-        }
-        pinned -= 1;
+        spills == 0
     };
-    let free = ALL - pinned as u8;
+    // What elements read from outer levels stays in registers as far as two copies of the elements' leave some.
+    let mut registers = (FEWEST..ALL).find(|&r| fits(r)).unwrap_or(ALL);
+    let two = ALL.saturating_sub(2 * registers);
+    let read = outer.iter().filter(|(_, count)| *count > 0).count() as u8;
+    let pinned = read.min(if two > 0 { two } else { ALL - registers });
+    for (k, &(v, _)) in outer[..usize::from(pinned)].iter().enumerate() {
+        homes[v] = Some(Place::Reg(ALL - 1 - k as u8));
+    }
+    let free = ALL - pinned;
+    let mut copies = match free / registers {
+        0 | 1 => 1,
+        2 | 3 => 2,
+        _ => MOST_COPIES,
+    };
+    if copies == 1 {
+        registers = free;
+    }
+    let (eight_lines, spills) = room.segment(&eight, &homes, 0..registers, Rest::None);
+    if spills > 0 {
+        // Copies would share the slots.
+        copies = 1;
+    }
     // Each value is left at its home as soon as it is known.
     let kept = |tasks: Vec<Task>| -> Vec<Task> {
         let home = |task: &Task| match task {
@@ -70,7 +87,7 @@ pub(super) fn assign(tape: &Tape, stores: &[(Id, usize)], rest: Rest) -> Assigne
     let before_row: Vec<Option<Place>> =
         (0..homes.len()).map(|v| homes[v].filter(|_| levels[v] == Level::Call)).collect();
     let (mut call, _) = room.segment(&kept(call), &constants, 0..free, Rest::None);
-    for &(v, _) in &outer[..pinned] {
+    for &(v, _) in &outer[..usize::from(pinned)] {
         if let (Some(from), Some(Place::Reg(reg))) = (constants[v], homes[v]) {
             call.lines.push(Line::Do { op: Op::LoadAligned, reg, v: 0, rm: from, imm: None });
         }
@@ -80,7 +97,7 @@ pub(super) fn assign(tape: &Tape, stores: &[(Id, usize)], rest: Rest) -> Assigne
         Rest::None => Lines::default(),
         _ => room.rest(&eight, &homes, free, rest),
     };
-    Assigned { call, row, eight: eight_lines, rest, slots: room.slots }
+    Assigned { call, row, eight: eight_lines, registers, copies, rest, slots: room.slots }
 }
 
 /// The values that a row or its elements read but do not compute, and how often elements do; most often first.

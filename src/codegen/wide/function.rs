@@ -20,15 +20,16 @@ pub(super) enum Count {
 /// A word of the record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Word {
-    /// The address where a path begins.
-    Path(usize),
+    /// An address.
+    Pointer(usize),
     /// A given number: 4 bytes.
     Given(usize),
     /// How many rows.
     Rows,
-    /// By how many bytes a path moves from row to row.
+    /// By how many bytes a pointer moves from row to row.
     Stride(usize),
-    /// The bytes of a row that are whole vectors, all its bytes, and the elements beyond the vectors.
+    /// The bytes of a row in rounds of so many vectors, those in vectors, all, and the elements beyond the vectors.
+    Rounds(i32),
     Whole,
     End,
     Rest,
@@ -37,13 +38,15 @@ pub(super) enum Word {
 /// What is to be computed: the steps of a tape for each element of each row.
 pub(super) struct Loop<'t> {
     pub tape: &'t Tape,
-    /// Values that are stored, along which path.
+    /// Values that are stored, each along a path.
     pub stores: &'t [(Id, usize)],
     /// Elements of a row, at least one.
     pub elements: Count,
-    /// Rows, and by how many bytes each path moves from one to the next; `None`: one row.
+    /// Rows, and by how many bytes each pointer moves from one to the next; `None`: one row.
     pub rows: Option<(Count, Vec<Count>)>,
-    pub paths: usize,
+    /// Where each path begins: so many bytes beyond a pointer.
+    pub paths: &'t [(usize, i32)],
+    pub pointers: usize,
 }
 
 /// Machine code.
@@ -57,16 +60,14 @@ pub(in crate::codegen) struct Function {
 const RECORD: Gpr = RDI;
 const INDEX: Gpr = RAX;
 const ROWS: Gpr = RCX;
-/// One for each path. A caller keeps the last five.
+/// A caller keeps the last five.
 const POINTERS: [Gpr; 11] =
     [RDX, RSI, Gpr(8), Gpr(9), Gpr(10), Gpr(11), RBX, Gpr(12), Gpr(13), Gpr(14), Gpr(15)];
 const KEPT_FROM: usize = 6;
-pub(super) const MOST_PATHS: usize = POINTERS.len();
 /// A larger frame would have to touch its pages one by one.
 const MOST_SLOTS: usize = 100;
-/// Vectors and lines that are written out in one round of a loop.
-const MOST_COPIES: usize = 4;
-const MOST_LINES: usize = 48;
+/// Lines that are written out in one round of a loop, if vectors follow each other.
+const MOST_LINES: i32 = 48;
 
 pub(super) fn function(l: &Loop<'_>, givens: usize) -> Option<Function> {
     let (vectors, rest) = match l.elements {
@@ -75,34 +76,39 @@ pub(super) fn function(l: &Loop<'_>, givens: usize) -> Option<Function> {
         Count::Open => (Count::Open, Rest::Open),
     };
     let assigned = assign(l.tape, l.stores, rest);
-    if l.paths > MOST_PATHS || assigned.slots > MOST_SLOTS {
+    if l.pointers > POINTERS.len() || assigned.slots > MOST_SLOTS {
         return None;
     }
-    let mut words: Vec<Word> = (0..l.paths).map(Word::Path).chain((0..givens).map(Word::Given)).collect();
+    let mut words: Vec<Word> =
+        (0..l.pointers).map(Word::Pointer).chain((0..givens).map(Word::Given)).collect();
     if l.elements == Count::Open {
-        words.extend([Word::Whole, Word::End, Word::Rest]);
+        words.extend([Word::Rounds(copies(&assigned)), Word::Whole, Word::End, Word::Rest]);
     }
     if let Some((rows, strides)) = &l.rows {
         words.extend((*rows == Count::Open).then_some(Word::Rows));
         let open = strides.iter().enumerate().filter(|(_, s)| **s == Count::Open);
-        words.extend(open.map(|(path, _)| Word::Stride(path)));
+        words.extend(open.map(|(pointer, _)| Word::Stride(pointer)));
     }
-    let mut w = Writer { code: Code::default(), words, apart: vec![] };
+    let mut w = Writer { code: Code::default(), paths: l.paths, words, apart: vec![] };
     w.write(l, vectors, &assigned);
     Some(Function { bytes: w.code.finish(), words: w.words, listing: assigned })
 }
 
-/// Where the elements of a line are.
+/// Where the elements of a line are, and its registers.
 #[derive(Clone, Copy)]
 struct At {
     index: Option<Gpr>,
     disp: i32,
+    /// So many of the first registers are moved on by so many.
+    of: u8,
+    moved: u8,
 }
 
-const START: At = At { index: None, disp: 0 };
+const START: At = At { index: None, disp: 0, moved: 0, of: 0 };
 
 struct Writer<'a> {
     code: Code,
+    paths: &'a [(usize, i32)],
     words: Vec<Word>,
     /// Lines that are run rarely, behind the rest: where they begin, whither they return.
     apart: Vec<(Label, Label, &'a [Line], At)>,
@@ -115,7 +121,10 @@ impl<'a> Writer<'a> {
     }
 
     fn rm(&self, place: Place, at: At) -> Rm {
-        let path = |p: usize, by: i32| Rm::Mem { base: POINTERS[p], index: at.index, disp: at.disp + by };
+        let path = |p: usize, by: i32| {
+            let (pointer, begin) = self.paths[p];
+            Rm::Mem { base: POINTERS[pointer], index: at.index, disp: begin + at.disp + by }
+        };
         match place {
             Place::Reg(r) => Rm::Reg(r),
             Place::Slot(n) => Rm::Mem { base: RSP, index: None, disp: 32 * n as i32 },
@@ -133,7 +142,7 @@ impl<'a> Writer<'a> {
 
     fn run(&mut self, lines: &'a [Line], rare: &'a [Vec<Line>], at: At) {
         for line in lines {
-            match *line {
+            match line.moved(at.of, at.moved) {
                 Line::Do { op, reg, v, rm, imm } => {
                     let rm = self.rm(rm, at);
                     self.code.vector(op, reg, v, rm, imm);
@@ -149,7 +158,7 @@ impl<'a> Writer<'a> {
     }
 
     fn write(&mut self, l: &Loop<'_>, vectors: Count, assigned: &'a Assigned) {
-        let kept = &POINTERS[KEPT_FROM.min(l.paths)..l.paths];
+        let kept = &POINTERS[KEPT_FROM.min(l.pointers)..l.pointers];
         for &reg in kept {
             self.code.push(reg);
         }
@@ -159,8 +168,8 @@ impl<'a> Writer<'a> {
             self.code.int_imm(IntImm::Sub, RSP, 32 * assigned.slots as i32);
             self.code.int_imm(IntImm::And, RSP, -32);
         }
-        for (path, &reg) in POINTERS.iter().enumerate().take(l.paths) {
-            let word = self.word(Word::Path(path));
+        for (pointer, &reg) in POINTERS.iter().enumerate().take(l.pointers) {
+            let word = self.word(Word::Pointer(pointer));
             self.code.int(Int::Move, reg, word);
         }
         self.lines(&assigned.call, START);
@@ -196,13 +205,13 @@ impl<'a> Writer<'a> {
         }
         self.code.place(next);
         self.row(vectors, assigned);
-        for (path, stride) in strides.iter().enumerate() {
+        for (pointer, stride) in strides.iter().enumerate() {
             match stride {
                 Count::Known(0) => {}
-                Count::Known(n) => self.code.int_imm(IntImm::Add, POINTERS[path], *n),
+                Count::Known(n) => self.code.int_imm(IntImm::Add, POINTERS[pointer], *n),
                 Count::Open => {
-                    let word = self.word(Word::Stride(path));
-                    self.code.int(Int::Add, POINTERS[path], word);
+                    let word = self.word(Word::Stride(pointer));
+                    self.code.int(Int::Add, POINTERS[pointer], word);
                 }
             }
         }
@@ -213,10 +222,7 @@ impl<'a> Writer<'a> {
 
     fn row(&mut self, vectors: Count, assigned: &'a Assigned) {
         self.lines(&assigned.row, START);
-        let copies = match assigned.eight.rare.is_empty() {
-            true => (MOST_LINES / assigned.eight.lines.len().max(1)).clamp(1, MOST_COPIES) as i32,
-            false => 1,
-        };
+        let copies = copies(assigned);
         match vectors {
             Count::Known(n) => {
                 let looped = if n <= copies { 0 } else { n / copies * copies };
@@ -232,32 +238,63 @@ impl<'a> Writer<'a> {
                     self.code.jump_if(When::Below, round);
                 }
                 self.copies(n - looped, index, assigned);
-                self.lines(&assigned.rest, At { index, disp: 32 * (n - looped) });
+                self.lines(&assigned.rest, At { index, disp: 32 * (n - looped), ..START });
             }
             Count::Open => {
-                let (round, test, done) = (self.code.label(), self.code.label(), self.code.label());
-                let (whole, end) = (self.word(Word::Whole), self.word(Word::End));
                 self.code.set(INDEX, 0);
-                self.code.jump(test);
-                self.code.align();
-                self.code.place(round);
-                self.copies(1, Some(INDEX), assigned);
-                self.code.int_imm(IntImm::Add, INDEX, 32);
-                self.code.place(test);
-                self.code.int(Int::Compare, INDEX, whole);
-                self.code.jump_if(When::Below, round);
+                self.rounds(copies, Word::Rounds(copies), assigned);
+                if copies > 1 {
+                    self.rounds(1, Word::Whole, assigned);
+                }
+                let (done, end) = (self.code.label(), self.word(Word::End));
                 self.code.int(Int::Compare, INDEX, end);
                 self.code.jump_if(When::Equal, done);
-                self.lines(&assigned.rest, At { index: Some(INDEX), disp: 0 });
+                self.lines(&assigned.rest, At { index: Some(INDEX), ..START });
                 self.code.place(done);
             }
         }
     }
 
+    /// Rounds of so many vectors up to an index that a word tells.
+    fn rounds(&mut self, copies: i32, end: Word, assigned: &'a Assigned) {
+        let (round, test, end) = (self.code.label(), self.code.label(), self.word(end));
+        self.code.jump(test);
+        self.code.align();
+        self.code.place(round);
+        self.copies(copies, Some(INDEX), assigned);
+        self.code.int_imm(IntImm::Add, INDEX, 32 * copies);
+        self.code.place(test);
+        self.code.int(Int::Compare, INDEX, end);
+        self.code.jump_if(When::Below, round);
+    }
+
+    /// Neighbouring vectors, instruction by instruction beside each other.
     fn copies(&mut self, n: i32, index: Option<Gpr>, assigned: &'a Assigned) {
-        for copy in 0..n {
-            self.lines(&assigned.eight, At { index, disp: 32 * copy });
+        let Assigned { eight, registers, .. } = assigned;
+        let beside = if assigned.copies > 1 { n } else { 1 };
+        for first in (0..n).step_by(beside.max(1) as usize) {
+            for line in &eight.lines {
+                for copy in 0..beside {
+                    let at = At {
+                        index,
+                        disp: 32 * (first + copy),
+                        moved: registers * copy as u8,
+                        of: *registers,
+                    };
+                    self.run(std::slice::from_ref(line), &eight.rare, at);
+                }
+            }
         }
+    }
+}
+
+/// Vectors of a round.
+fn copies(assigned: &Assigned) -> i32 {
+    let lines = assigned.eight.lines.len() as i32;
+    match (assigned.copies, assigned.eight.rare.is_empty()) {
+        (1, true) => (MOST_LINES / lines.max(1)).clamp(1, 4),
+        (1, false) => 1,
+        (copies, _) => i32::from(copies),
     }
 }
 

@@ -33,6 +33,21 @@ pub(super) enum Line {
     IfAny(usize),
 }
 
+impl Line {
+    /// The same with the registers below `of` moved on by so many.
+    pub fn moved(self, of: u8, by: u8) -> Line {
+        let Line::Do { op, reg, v, rm, imm } = self else { return self };
+        let register = |r: u8| if r < of { r + by } else { r };
+        Line::Do {
+            op,
+            reg: register(reg),
+            v: if op.reads_v() || op.shifts() { register(v) } else { v },
+            rm: if let Place::Reg(r) = rm { Place::Reg(register(r)) } else { rm },
+            imm: if op == Op::Blend { imm.map(|i| register(i >> 4) << 4) } else { imm },
+        }
+    }
+}
+
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(super) struct Lines {
     pub lines: Vec<Line>,

@@ -23,7 +23,7 @@ use crate::codegen::walk::{Cursor, Walk};
 use crate::codegen::{Shape, body};
 use crate::loops::types::{Body, Inst, Store};
 use crate::scalar::DType;
-use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature, types};
+use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature, Value, types};
 use function::{Count, Loop, Word};
 use std::cell::RefCell;
 use tape::Source;
@@ -71,8 +71,8 @@ struct Call<'k> {
     varies: Vec<bool>,
     inner: usize,
     outer: Option<usize>,
-    /// The path of the walk for each path of the function.
-    paths: Vec<usize>,
+    /// The paths of the walk whose places are handed over.
+    pointers: Vec<usize>,
     /// Instructions whose values are handed over.
     given: Vec<usize>,
     words: Vec<Word>,
@@ -92,8 +92,9 @@ pub(super) fn map(
     if body::any_fault(body) || !is_worth_a_call(walk, shape) {
         return false;
     }
-    let both = Call::new(e, shelf, walk, body, stores, (inner.checked_sub(1), inner));
-    let Some(call) = both.or_else(|| Call::new(e, shelf, walk, body, stores, (None, inner))) else {
+    let both = Call::new(e, shelf, (walk, start), body, stores, (inner.checked_sub(1), inner));
+    let one = || Call::new(e, shelf, (walk, start), body, stores, (None, inner));
+    let Some(call) = both.or_else(one) else {
         return false;
     };
     walk.nest(e, start, (0, call.outer.unwrap_or(inner)), &mut |e, cursor| call.write(e, cursor));
@@ -114,6 +115,51 @@ fn is_worth_a_call(walk: &Walk, shape: Shape) -> bool {
     }
 }
 
+/// The bytes of so many elements, rounded down to a power of two of them.
+fn bytes_of(e: &mut Emit<'_>, n: Size, to: i64) -> Value {
+    let elements = e.round_down(n, to);
+    let bytes = e.mul(elements, Size::Const(4));
+    e.value(bytes)
+}
+
+/// The paths of a function: those that keep the same distance share a pointer.
+struct Paths<'k> {
+    walk: &'k Walk,
+    start: &'k Cursor,
+    inner: usize,
+    /// The path of the walk, its pointer, and by how many bytes it begins beyond that.
+    known: Vec<(usize, (usize, i32))>,
+    /// The path of the walk that each pointer follows.
+    pointers: Vec<usize>,
+}
+
+impl Paths<'_> {
+    fn number(&mut self, path: usize) -> usize {
+        if let Some(known) = self.known.iter().position(|k| k.0 == path) {
+            return known;
+        }
+        let found = self.pointers.iter().enumerate().find_map(|(n, &p)| Some((n, self.apart(p, path)?)));
+        let begin = found.unwrap_or_else(|| {
+            self.pointers.push(path);
+            (self.pointers.len() - 1, 0)
+        });
+        self.known.push((path, begin));
+        self.known.len() - 1
+    }
+
+    /// By how many bytes one path is always beyond another; along the row the function moves them itself.
+    fn apart(&self, from: usize, to: usize) -> Option<i32> {
+        let (a, b) = (self.start.places[from], self.start.places[to]);
+        let alike = (0..self.walk.space)
+            .filter(|axis| *axis != self.inner)
+            .all(|axis| self.walk.paths[from].strides[axis] == self.walk.paths[to].strides[axis]);
+        if a.base != b.base || !alike {
+            return None;
+        }
+        i32::try_from(b.disp - a.disp).ok()
+    }
+}
+
 fn count(size: Size, times: i64) -> Count {
     let known = size.as_const().and_then(|n| i32::try_from(n.checked_mul(times)?).ok());
     known.map_or(Count::Open, Count::Known)
@@ -123,7 +169,7 @@ impl<'k> Call<'k> {
     fn new(
         e: &Emit<'_>,
         shelf: &Shelf,
-        walk: &'k Walk,
+        (walk, start): (&'k Walk, &Cursor),
         body: &'k Body,
         stores: &[Store],
         (outer, inner): (Option<usize>, usize),
@@ -134,19 +180,13 @@ impl<'k> Call<'k> {
             let across = body::varying(e, walk, body, outer);
             varies.iter_mut().zip(across).for_each(|(v, a)| *v |= a);
         }
-        let mut paths: Vec<usize> = vec![];
-        let mut number_of = |path: usize| {
-            paths.iter().position(|p| *p == path).unwrap_or_else(|| {
-                paths.push(path);
-                paths.len() - 1
-            })
-        };
+        let mut paths = Paths { walk, start, inner, known: vec![], pointers: vec![] };
         let mut source = |i: usize| match &body.insts[i] {
             _ if !varies[i] => Some(Source::Given),
             Inst::Load(access) => {
                 let path = walk.path(access);
                 let stride = walk.paths[path].strides[inner];
-                let number = number_of(path);
+                let number = paths.number(path);
                 match stride.as_const() {
                     Some(0) => Some(Source::Row(number)),
                     Some(1) => Some(Source::Element(number)),
@@ -165,12 +205,14 @@ impl<'k> Call<'k> {
             let path = walk.path(&store.to);
             let suits =
                 e.buffer(store.to.buffer).dtype == DType::F32 && walk.paths[path].strides[inner].is(1);
-            targets.push((ids[store.value.0 as usize], suits.then(|| number_of(path))?));
+            targets.push((ids[store.value.0 as usize], paths.number(suits.then_some(path)?)));
         }
         let rows = outer.map(|outer| {
-            let strides = paths.iter().map(|&p| count(walk.paths[p].strides[outer], 4)).collect();
+            let stride = |&p: &usize| count(walk.paths[p].strides[outer], 4);
+            let strides = paths.pointers.iter().map(stride).collect();
             (count(walk.extents[outer], 1), strides)
         });
+        let begins: Vec<(usize, i32)> = paths.known.iter().map(|k| k.1).collect();
         let l = Loop {
             tape: &tape,
             stores: &targets,
@@ -180,12 +222,14 @@ impl<'k> Call<'k> {
                 Count::Open => Count::Open,
             },
             rows,
-            paths: paths.len(),
+            paths: &begins,
+            pointers: paths.pointers.len(),
         };
         let function = function::function(&l, tape.given.len())?;
         let words = function.words.clone();
         let number = shelf.add(function);
-        Some(Call { walk, body, varies, inner, outer, paths, given: tape.given, words, number })
+        let pointers = paths.pointers;
+        Some(Call { walk, body, varies, inner, outer, pointers, given: tape.given, words, number })
     }
 
     fn write(&self, e: &mut Emit<'_>, cursor: &Cursor) {
@@ -194,7 +238,7 @@ impl<'k> Call<'k> {
         let n = self.walk.extents[self.inner];
         for (at, word) in self.words.iter().enumerate() {
             let value = match *word {
-                Word::Path(k) => e.address(cursor.places[self.paths[k]]),
+                Word::Pointer(k) => e.address(cursor.places[self.pointers[k]]),
                 Word::Given(k) => {
                     let i = self.given[k];
                     let v = hoisted.one[i].expect("it does not vary").only();
@@ -210,19 +254,13 @@ impl<'k> Call<'k> {
                     e.value(rows)
                 }
                 Word::Stride(k) => {
-                    let stride = self.outer.map(|axis| self.walk.paths[self.paths[k]].strides[axis]);
+                    let stride = self.outer.map(|axis| self.walk.paths[self.pointers[k]].strides[axis]);
                     let bytes = e.mul(stride.unwrap_or(Size::Const(0)), Size::Const(4));
                     e.value(bytes)
                 }
-                Word::Whole => {
-                    let whole = e.round_down(n, 8);
-                    let bytes = e.mul(whole, Size::Const(4));
-                    e.value(bytes)
-                }
-                Word::End => {
-                    let bytes = e.mul(n, Size::Const(4));
-                    e.value(bytes)
-                }
+                Word::Rounds(copies) => bytes_of(e, n, 8 * i64::from(copies)),
+                Word::Whole => bytes_of(e, n, 8),
+                Word::End => bytes_of(e, n, 1),
                 Word::Rest => {
                     let whole = e.round_down(n, 8);
                     let rest = e.sub(n, whole);
