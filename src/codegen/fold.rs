@@ -134,7 +134,7 @@ fn tree<'a>(e: &mut Emit<'a>, f: Folding, n: i64, s: i64, step: i64, element: &m
 }
 
 /// Folds the results of blocks; `block` folds the elements from a position on, so many.
-fn blocks<'a>(
+pub(super) fn blocks<'a>(
     e: &mut Emit<'a>,
     f: Folding,
     n: Size,

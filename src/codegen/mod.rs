@@ -7,7 +7,7 @@
 //! the per-element code through `quad` (one or four lanes), `ints` and `guarded`, and in blocks through
 //! `blocks`; `map`, `reduce`, `fold`
 //! and `contract` are the kinds of kernels; `wide` writes functions of 256-bit instructions, which Cranelift lacks,
-//! for `map`; `tiny` keeps a small net wholly in registers, `routines` lets
+//! for `map` and `reduce`; `tiny` keeps a small net wholly in registers, `routines` lets
 //! kernels that are alike share their code. `clif` holds sizes,
 //! addresses and control flow; `jit` and `executable` turn the function into code that can be called.
 

@@ -6,6 +6,7 @@ use crate::codegen::clif::{Emit, Home, Size};
 use crate::codegen::fold::{self, Folding};
 use crate::codegen::quad::{Val, Width, float_condition, int_condition};
 use crate::codegen::walk::{Cursor, Walk};
+use crate::codegen::wide;
 use crate::loops::types::{Access, Body, BufferId, Combine, Extreme, Kernel, SUM_BLOCK};
 use crate::scalar::{Cmp, DType, V};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
@@ -32,6 +33,9 @@ pub(super) fn reduce(e: &mut Emit<'_>, kernel: &Kernel, r: &Reduce<'_>, shape: S
     });
     let f = Folding { combine: r.combine, dtype: r.body.dtype(r.value), width: Width::One, partials };
     let inline = if body::any_fault(r.body) { 0 } else { INLINE_INSTS / (r.body.insts.len() as i64 + 2) };
+    if r.body.dtype(r.value) == DType::F32 && wide::reduce(e, &walk, &start, r, f, shape) {
+        return;
+    }
     if shape != Shape::Scalar {
         if let Some(varies) = lies_along(e, &walk, r.body, n) {
             return walk.nest(e, &start, (0, walk.space), &mut |e, cursor| {

@@ -3,7 +3,9 @@
 use super::{Rig, Rows, access, fixed, kernel};
 use crate::codegen::{Options, Shape, Stage, text};
 use crate::kernels::Level;
-use crate::loops::types::{Access, Body, BufferId, Extent, Inst, Program, Store, Work};
+use crate::loops::types::{
+    Access, Body, BufferId, Combine, Extent, Inst, PARTIAL_LANES, Program, Store, Work,
+};
 use crate::scalar::{Bin, Cmp, DType, Literal, Un, V};
 
 /// How many wide functions a program has when every kernel that suits is one.
@@ -123,6 +125,34 @@ fn bodies_at_random() {
         assert_eq!(count(&rig.program), 1, "{seed}");
         rig.check(&format!("{seed}: {rows} rows of {columns}, {kind:?}"));
     }
+}
+
+/// Rows of a matrix become numbers, those of a random body over them.
+#[test]
+fn folds_at_random() {
+    let combines = [Combine::Sum, Combine::Max, Combine::Prod, Combine::Min];
+    let mut wide = 0;
+    for seed in 0..120 {
+        let columns = [1 + seed % 40, 513 + seed % 37, 96 + seed]
+            [usize::from(seed % 5 == 4) + usize::from(seed % 7 == 6)];
+        let (rows, kind) = (2 + seed % 3, [Rows::Fixed, Rows::Open][seed as usize / 2 % 2]);
+        let (mut rig, open) = Rig::new(rows, kind);
+        rig.skip(seed);
+        let (x, row) = (rig.buffer(DType::F32, rows * columns), rig.buffer(DType::F32, columns));
+        let (column, out) = (rig.buffer(DType::F32, rows), rig.buffer(DType::F32, 2 * rows));
+        let partials =
+            (columns > 512).then(|| rig.scratch(DType::F32, (columns + 511) / 512 * PARTIAL_LANES));
+        let loads = [access(column, 0, &[1, 0]), access(row, 0, &[0, 1]), access(x, 0, &[columns, 1])];
+        let body = random_body(&mut rig, &loads, seed as usize / 5);
+        let value = V(body.dtypes.iter().rposition(|d| *d == DType::F32).unwrap() as u32);
+        let (over, combine, out) = (vec![fixed(columns)], combines[seed as usize % 4], access(out, 1, &[2]));
+        let work = Work::Reduce { over, body, value, combine, out, partials };
+        rig.program.kernels.push(kernel(vec![open], work));
+        wide += usize::from(count(&rig.program) > 0);
+        rig.check(&format!("{seed}: {combine:?} of {rows} rows of {columns}, {kind:?}"));
+    }
+    // A row of one element is none, and some bodies leave no registers for what is carried.
+    assert!(wide > 90, "{wide} of 120");
 }
 
 /// Values are exchanged at the same index: each is read before either is written.

@@ -4,22 +4,44 @@
 //! What a level computes for an inner one lies on the stack; what elements read most often stays in registers, as
 //! many as the elements leave.
 
+use super::halves;
 use super::line::{Line, Lines, Place};
 use super::segment::{ALL, Rest, Room, Task};
 use super::tape::{Id, Level, Step, Tape};
 use super::vex::{Constant, Op};
+use crate::loops::types::{Combine, STRIPES};
+
+/// What becomes of the values of elements.
+pub(super) enum Goal {
+    /// They are stored, each along a path.
+    Store(Vec<(Id, usize)>),
+    Fold(Fold),
+}
+
+/// Elements become one: `joined` is what is `carried`, with `value`. The result goes to `out`.
+pub(super) struct Fold {
+    pub combine: Combine,
+    pub value: Id,
+    pub carried: Id,
+    pub joined: Id,
+    pub out: usize,
+}
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Assigned {
     pub call: Lines,
     pub row: Lines,
+    /// For eight elements with which a fold begins.
+    pub first: Lines,
     pub eight: Lines,
-    /// Registers of one copy of these: the next copy may use as many after them.
+    /// For the end of a row.
+    pub rest: Lines,
+    /// For the result of a fold.
+    pub end: Lines,
+    /// Registers of one copy of the lines for eight elements: the next copy may use as many after them.
     pub registers: u8,
     /// How many copies may be run side by side, so that the steps of one hide the latency of another.
     pub copies: u8,
-    /// For the end of a row.
-    pub rest: Lines,
     /// Slots of the stack.
     pub slots: usize,
 }
@@ -29,19 +51,40 @@ const FEWEST: u8 = 4;
 /// Copies beside each other, a power of two.
 const MOST_COPIES: u8 = 4;
 
-pub(super) fn assign(tape: &Tape, stores: &[(Id, usize)], rest: Rest) -> Assigned {
+/// `elements` are those of a row, if they are known. `None`: a fold finds no room for what it carries.
+pub(super) fn assign(tape: &Tape, goal: &Goal, elements: Option<i32>) -> Option<Assigned> {
     let levels = tape.levels();
-    let wanted: Vec<Id> = stores.iter().map(|s| s.0).collect();
-    let run = tape.run(&wanted);
-    let steps = |level: Level| -> Vec<Task> {
-        let of_level = run.iter().filter(|&&i| levels[i] == level);
-        of_level.map(|&i| Task::Step(i)).collect()
+    let wanted: Vec<Id> = match goal {
+        Goal::Store(stores) => stores.iter().map(|s| s.0).collect(),
+        Goal::Fold(fold) => vec![fold.joined],
     };
-    let (call, row, mut eight) = (steps(Level::Call), steps(Level::Row), steps(Level::Element));
-    eight.extend(stores.iter().map(|&(value, path)| Task::Store(value, path)));
+    let steps = |wanted: &[Id], level: Level| -> Vec<Task> {
+        let run = tape.run(wanted).into_iter();
+        run.filter(|&i| levels[i] == level).map(Task::Step).collect()
+    };
+    let (call, row) = (steps(&wanted, Level::Call), steps(&wanted, Level::Row));
+    // What is carried is in the last register of each copy.
+    let eight = |registers: u8| -> Vec<Task> {
+        let mut tasks = steps(&wanted, Level::Element);
+        match goal {
+            Goal::Store(stores) => tasks.extend(stores.iter().map(|&(v, path)| Task::Store(v, path))),
+            Goal::Fold(fold) => tasks.push(Task::Keep(fold.joined, Place::Reg(registers - 1))),
+        }
+        tasks
+    };
+    let (carries, fewest, most) = match goal {
+        Goal::Store(_) => (0, FEWEST, ALL),
+        // The mask of a row's end takes one more.
+        Goal::Fold(_) => (1, FEWEST + 2, ALL / 2),
+    };
+    let carry = |homes: &mut [Option<Place>], registers: u8| {
+        if let Goal::Fold(fold) = goal {
+            homes[fold.carried] = Some(Place::Reg(registers - 1));
+        }
+    };
 
     let mut room = Room { tape, slots: 0 };
-    let outer = outer_values(&room, &levels, &row, &eight);
+    let outer = outer_values(&room, &levels, &row, &eight(ALL));
     let constants = constant_homes(tape);
     let mut homes = constants.clone();
     for &(v, _) in &outer {
@@ -49,29 +92,39 @@ pub(super) fn assign(tape: &Tape, stores: &[(Id, usize)], rest: Rest) -> Assigne
     }
     let slots = room.slots;
     let mut fits = |registers: u8| {
-        let (_, spills) = room.segment(&eight, &homes, 0..registers, Rest::None);
+        let mut homes = homes.clone();
+        carry(&mut homes, registers);
+        let (_, spills) = room.segment(&eight(registers), &homes, 0..registers - carries, Rest::None);
         room.slots = slots;
         spills == 0
     };
     // What elements read from outer levels stays in registers as far as two copies of the elements' leave some.
-    let mut registers = (FEWEST..ALL).find(|&r| fits(r)).unwrap_or(ALL);
+    let mut registers = match (fewest..=most).find(|&r| fits(r)) {
+        Some(registers) => registers,
+        None if carries > 0 => return None,
+        None => ALL,
+    };
     let two = ALL.saturating_sub(2 * registers);
     let read = outer.iter().filter(|(_, count)| *count > 0).count() as u8;
-    let pinned = read.min(if two > 0 { two } else { ALL - registers });
+    let pinned = read.min(if two > 0 || carries > 0 { two } else { ALL - registers });
     for (k, &(v, _)) in outer[..usize::from(pinned)].iter().enumerate() {
         homes[v] = Some(Place::Reg(ALL - 1 - k as u8));
     }
     let free = ALL - pinned;
     let mut copies = match free / registers {
         0 | 1 => 1,
-        2 | 3 => 2,
-        _ => MOST_COPIES,
+        4.. if carries == 0 => MOST_COPIES,
+        _ => 2,
     };
     if copies == 1 {
         registers = free;
     }
-    let (eight_lines, spills) = room.segment(&eight, &homes, 0..registers, Rest::None);
-    if spills > 0 {
+    carry(&mut homes, registers);
+    let inner = 0..registers - carries;
+    let (eight_lines, spills) = room.segment(&eight(registers), &homes, inner.clone(), Rest::None);
+    if spills > 0 && carries > 0 {
+        return None;
+    } else if spills > 0 {
         // Copies would share the slots.
         copies = 1;
     }
@@ -93,11 +146,50 @@ pub(super) fn assign(tape: &Tape, stores: &[(Id, usize)], rest: Rest) -> Assigne
         }
     }
     let (row, _) = room.segment(&kept(row), &before_row, 0..free, Rest::None);
-    let rest = match rest {
-        Rest::None => Lines::default(),
-        _ => room.rest(&eight, &homes, free, rest),
+    let (mut first, mut rest, mut end) = (Lines::default(), Lines::default(), Lines::default());
+    let left = match elements {
+        Some(n) if n % 8 == 0 => Rest::None,
+        Some(n) => Rest::Known((n % 8) as u8),
+        None => Rest::Open,
     };
-    Assigned { call, row, eight: eight_lines, registers, copies, rest, slots: room.slots }
+    match (goal, elements) {
+        (Goal::Store(_), _) if left == Rest::None => {}
+        (Goal::Store(_), _) => rest = room.rest(&eight(registers), &homes, free, left),
+        (Goal::Fold(fold), Some(n)) => {
+            let last = registers - 1;
+            let begin =
+                |task| steps(&[fold.value], Level::Element).into_iter().chain([task]).collect::<Vec<_>>();
+            let start = begin(Task::Keep(fold.value, Place::Reg(last)));
+            let (lines, spills) = room.segment(&start, &homes, inner, Rest::None);
+            if spills > 0 {
+                return None;
+            }
+            first = lines;
+            if left != Rest::None {
+                let tasks = match n / STRIPES as i32 {
+                    0 => start,
+                    _ => {
+                        let mut tasks = steps(&wanted, Level::Element);
+                        tasks.push(Task::Merge(fold.joined, last));
+                        tasks
+                    }
+                };
+                rest = room.rest(&tasks, &homes, last, left);
+            }
+            let count = n.min(STRIPES as i32) as u8;
+            end.lines = halves::fold(fold.combine, count, last, last + registers);
+            end.lines.push(Line::Do {
+                op: Op::StoreOne,
+                reg: last,
+                v: 0,
+                rm: Place::Path(fold.out),
+                imm: None,
+            });
+        }
+        (Goal::Fold(_), None) => return None,
+    }
+    let slots = room.slots;
+    Some(Assigned { call, row, first, eight: eight_lines, rest, end, registers, copies, slots })
 }
 
 /// The values that a row or its elements read but do not compute, and how often elements do; most often first.

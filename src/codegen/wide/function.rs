@@ -3,10 +3,9 @@
 //! It is given the address of a record of 8-byte words, says which words it wants, and returns nothing. It never
 //! knows what is computed or who calls it.
 
-use super::assign::{Assigned, assign};
+use super::assign::{Assigned, Goal, assign};
 use super::line::{Line, Lines, Place};
-use super::segment::Rest;
-use super::tape::{Id, Tape};
+use super::tape::Tape;
 use super::vex::{Code, Gpr, Int, IntImm, Label, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Rm, When};
 use std::fmt;
 
@@ -38,8 +37,7 @@ pub(super) enum Word {
 /// What is to be computed: the steps of a tape for each element of each row.
 pub(super) struct Loop<'t> {
     pub tape: &'t Tape,
-    /// Values that are stored, each along a path.
-    pub stores: &'t [(Id, usize)],
+    pub goal: &'t Goal,
     /// Elements of a row, at least one.
     pub elements: Count,
     /// Rows, and by how many bytes each pointer moves from one to the next; `None`: one row.
@@ -68,14 +66,15 @@ const KEPT_FROM: usize = 6;
 const MOST_SLOTS: usize = 100;
 /// Lines that are written out in one round of a loop, if vectors follow each other.
 const MOST_LINES: i32 = 48;
+/// Groups of 16 elements of a fold that are written out.
+const STRAIGHT_GROUPS: i32 = 4;
 
 pub(super) fn function(l: &Loop<'_>, givens: usize) -> Option<Function> {
-    let (vectors, rest) = match l.elements {
-        Count::Known(n) if n % 8 == 0 => (Count::Known(n / 8), Rest::None),
-        Count::Known(n) => (Count::Known(n / 8), Rest::Known((n % 8) as u8)),
-        Count::Open => (Count::Open, Rest::Open),
+    let elements = match l.elements {
+        Count::Known(n) => Some(n),
+        Count::Open => None,
     };
-    let assigned = assign(l.tape, l.stores, rest);
+    let assigned = assign(l.tape, l.goal, elements)?;
     if l.pointers > POINTERS.len() || assigned.slots > MOST_SLOTS {
         return None;
     }
@@ -90,7 +89,7 @@ pub(super) fn function(l: &Loop<'_>, givens: usize) -> Option<Function> {
         words.extend(open.map(|(pointer, _)| Word::Stride(pointer)));
     }
     let mut w = Writer { code: Code::default(), paths: l.paths, words, apart: vec![] };
-    w.write(l, vectors, &assigned);
+    w.write(l, &assigned);
     Some(Function { bytes: w.code.finish(), words: w.words, listing: assigned })
 }
 
@@ -157,7 +156,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn write(&mut self, l: &Loop<'_>, vectors: Count, assigned: &'a Assigned) {
+    fn write(&mut self, l: &Loop<'_>, assigned: &'a Assigned) {
         let kept = &POINTERS[KEPT_FROM.min(l.pointers)..l.pointers];
         for &reg in kept {
             self.code.push(reg);
@@ -174,8 +173,8 @@ impl<'a> Writer<'a> {
         }
         self.lines(&assigned.call, START);
         match &l.rows {
-            None => self.row(vectors, assigned),
-            Some((rows, strides)) => self.rows(*rows, strides, vectors, assigned),
+            None => self.row(l, assigned),
+            Some((rows, strides)) => self.rows(*rows, strides, l, assigned),
         }
         if assigned.slots > 0 {
             self.code.int(Int::Move, RSP, Rm::Reg(RBP.0));
@@ -192,7 +191,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn rows(&mut self, rows: Count, strides: &[Count], vectors: Count, assigned: &'a Assigned) {
+    fn rows(&mut self, rows: Count, strides: &[Count], l: &Loop<'_>, assigned: &'a Assigned) {
         let (next, done) = (self.code.label(), self.code.label());
         match rows {
             Count::Known(n) => self.code.set(ROWS, n),
@@ -204,7 +203,7 @@ impl<'a> Writer<'a> {
             }
         }
         self.code.place(next);
-        self.row(vectors, assigned);
+        self.row(l, assigned);
         for (pointer, stride) in strides.iter().enumerate() {
             match stride {
                 Count::Known(0) => {}
@@ -220,25 +219,21 @@ impl<'a> Writer<'a> {
         self.code.place(done);
     }
 
-    fn row(&mut self, vectors: Count, assigned: &'a Assigned) {
+    fn row(&mut self, l: &Loop<'_>, assigned: &'a Assigned) {
         self.lines(&assigned.row, START);
+        if let (Goal::Fold(_), Count::Known(n)) = (l.goal, l.elements) {
+            return self.fold(n, assigned);
+        }
         let copies = copies(assigned);
-        match vectors {
+        match l.elements {
             Count::Known(n) => {
+                let (n, rest) = (n / 8, n % 8);
                 let looped = if n <= copies { 0 } else { n / copies * copies };
-                let index = (looped > 0).then_some(INDEX);
-                if looped > 0 {
-                    self.code.set(INDEX, 0);
-                    let round = self.code.label();
-                    self.code.align();
-                    self.code.place(round);
-                    self.copies(copies, index, assigned);
-                    self.code.int_imm(IntImm::Add, INDEX, 32 * copies);
-                    self.code.int_imm(IntImm::Compare, INDEX, 32 * looped);
-                    self.code.jump_if(When::Below, round);
+                let index = self.looped((0, looped), copies, assigned);
+                self.copies(&assigned.eight, n - looped, At { index, disp: 0, ..START }, assigned);
+                if rest > 0 {
+                    self.lines(&assigned.rest, At { index, disp: 32 * (n - looped), ..START });
                 }
-                self.copies(n - looped, index, assigned);
-                self.lines(&assigned.rest, At { index, disp: 32 * (n - looped), ..START });
             }
             Count::Open => {
                 self.code.set(INDEX, 0);
@@ -261,27 +256,63 @@ impl<'a> Writer<'a> {
         self.code.jump(test);
         self.code.align();
         self.code.place(round);
-        self.copies(copies, Some(INDEX), assigned);
+        self.copies(&assigned.eight, copies, At { index: Some(INDEX), ..START }, assigned);
         self.code.int_imm(IntImm::Add, INDEX, 32 * copies);
         self.code.place(test);
         self.code.int(Int::Compare, INDEX, end);
         self.code.jump_if(When::Below, round);
     }
 
-    /// Neighbouring vectors, instruction by instruction beside each other.
-    fn copies(&mut self, n: i32, index: Option<Gpr>, assigned: &'a Assigned) {
-        let Assigned { eight, registers, .. } = assigned;
+    /// Rounds of so many vectors, from one vector to before another; gives what moved along, if there are any.
+    fn looped(&mut self, (from, to): (i32, i32), copies: i32, assigned: &'a Assigned) -> Option<Gpr> {
+        if from >= to {
+            return None;
+        }
+        self.code.set(INDEX, 32 * from);
+        let round = self.code.label();
+        self.code.align();
+        self.code.place(round);
+        self.copies(&assigned.eight, copies, At { index: Some(INDEX), ..START }, assigned);
+        self.code.int_imm(IntImm::Add, INDEX, 32 * copies);
+        self.code.int_imm(IntImm::Compare, INDEX, 32 * to);
+        self.code.jump_if(When::Below, round);
+        Some(INDEX)
+    }
+
+    /// Folds the `n` elements of a row.
+    fn fold(&mut self, n: i32, assigned: &'a Assigned) {
+        let Assigned { first, eight, rest, end, .. } = assigned;
+        let (groups, left) = (n / 16, n % 16);
+        self.copies(first, if groups > 0 { 2 } else { left / 8 }, START, assigned);
+        if groups <= STRAIGHT_GROUPS {
+            for group in 1..groups {
+                self.copies(eight, 2, At { disp: 64 * group, ..START }, assigned);
+            }
+        } else {
+            self.looped((2, 2 * groups), 2, assigned);
+        }
+        let at = At { disp: 64 * groups, ..START };
+        if groups > 0 {
+            self.copies(eight, left / 8, at, assigned);
+        }
+        if left % 8 > 0 {
+            let copy = left / 8;
+            let moved = assigned.registers * copy as u8;
+            self.lines(rest, At { disp: at.disp + 32 * copy, of: assigned.registers, moved, ..START });
+        }
+        self.lines(end, START);
+    }
+
+    /// Lines for neighbouring vectors, instruction by instruction beside each other.
+    fn copies(&mut self, lines: &'a Lines, n: i32, at: At, assigned: &Assigned) {
+        let registers = assigned.registers;
         let beside = if assigned.copies > 1 { n } else { 1 };
         for first in (0..n).step_by(beside.max(1) as usize) {
-            for line in &eight.lines {
+            for line in &lines.lines {
                 for copy in 0..beside {
-                    let at = At {
-                        index,
-                        disp: 32 * (first + copy),
-                        moved: registers * copy as u8,
-                        of: *registers,
-                    };
-                    self.run(std::slice::from_ref(line), &eight.rare, at);
+                    let (disp, moved) = (at.disp + 32 * (first + copy), registers * copy as u8);
+                    let at = At { disp, of: registers, moved, ..at };
+                    self.run(std::slice::from_ref(line), &lines.rare, at);
                 }
             }
         }

@@ -24,6 +24,8 @@ pub(super) enum Task {
     Store(Id, usize),
     /// Leaves a value where other levels read it.
     Keep(Id, Place),
+    /// Leaves it in a register's lanes that the mask of a row's end has.
+    Merge(Id, u8),
 }
 /// Registers.
 pub(super) const ALL: u8 = 16;
@@ -45,7 +47,7 @@ impl Room<'_> {
     /// What a task reads, the steps of a rare part included.
     pub fn operands(&self, task: &Task) -> Vec<Id> {
         match *task {
-            Task::Store(v, _) | Task::Keep(v, _) => vec![v],
+            Task::Store(v, _) | Task::Keep(v, _) | Task::Merge(v, _) => vec![v],
             Task::Step(i) => {
                 let mut all = self.tape.steps[i].operands();
                 if let Step::Rare { from, .. } = self.tape.steps[i] {
@@ -247,8 +249,12 @@ impl Segment<'_, '_> {
                     {
                         *reg = to;
                     }
-                    _ => self.put(Op::LoadAligned, to, 0, from, None),
+                    _ => self.load(to, from),
                 }
+            }
+            Task::Merge(v, to) => {
+                let r = self.ensure(v, at, &[]);
+                self.put(Op::Blend, to, to, Place::Reg(r), Some(MASK << 4));
             }
             Task::Keep(v, to) => {
                 let r = self.ensure(v, at, &[]);
@@ -287,7 +293,7 @@ impl Segment<'_, '_> {
 
     fn step(&mut self, at: usize, i: Id) {
         match self.room.tape.steps[i] {
-            Step::Constant(_) => {}
+            Step::Constant(_) | Step::Carried => {}
             Step::Given(n) => {
                 let r = self.result(i, at);
                 self.put(Op::Broadcast, r, 0, Place::Given(n), None);

@@ -4,7 +4,7 @@
 //! It never knows registers or addresses.
 
 use super::vex::Op;
-use crate::loops::types::{Body, Inst};
+use crate::loops::types::{Body, Combine, Inst};
 use crate::scalar::lanes::{Call, Call2, Lanes};
 use crate::scalar::{Bin, Cmp, DType, Literal, Un, math};
 use std::collections::HashMap;
@@ -21,6 +21,8 @@ pub(super) enum Step {
     Row(usize),
     /// Neighbours along a path.
     Element(usize),
+    /// What the elements before were folded into.
+    Carried,
     One {
         op: Op,
         x: Id,
@@ -55,7 +57,7 @@ impl Step {
     /// What it reads, what the steps of its rare part read not included.
     pub fn operands(self) -> Vec<Id> {
         match self {
-            Step::Constant(_) | Step::Given(_) | Step::Row(_) | Step::Element(_) => vec![],
+            Step::Constant(_) | Step::Given(_) | Step::Row(_) | Step::Element(_) | Step::Carried => vec![],
             Step::One { x, .. } => vec![x],
             Step::Two { x, y, .. } => vec![x, y],
             Step::Fma { x, y, z } => vec![x, y, z],
@@ -184,6 +186,19 @@ impl Tape {
         })
     }
 
+    /// What elements are folded into, and what that becomes with `value`.
+    pub fn fold(&mut self, combine: Combine, value: Id) -> Option<(Id, Id)> {
+        let op = match combine {
+            Combine::Sum => Bin::Add,
+            Combine::Prod => Bin::Mul,
+            Combine::Max => Bin::Max,
+            Combine::Min => Bin::Min,
+            Combine::Any | Combine::All => return None,
+        };
+        let carried = self.push(Step::Carried);
+        Some((carried, math::bin(self, op, carried, value)))
+    }
+
     /// Which steps are needed for `wanted`.
     pub fn needed(&self, wanted: &[Id]) -> Vec<bool> {
         let mut needed = vec![false; self.steps.len()];
@@ -207,7 +222,7 @@ impl Tape {
         matches!(self.steps[i], Step::Constant(_))
     }
 
-    /// The steps that are always run for `wanted`, constants left out.
+    /// The steps that are always run for `wanted`; constants and what is carried are there before.
     pub fn run(&self, wanted: &[Id]) -> Vec<Id> {
         let mut run = self.needed(wanted);
         for (i, step) in self.steps.iter().enumerate() {
@@ -215,7 +230,7 @@ impl Tape {
                 run[*from..i].fill(false);
             }
         }
-        (0..run.len()).filter(|&i| run[i] && !self.is_constant(i)).collect()
+        (0..run.len()).filter(|&i| run[i] && !self.is_constant(i) && self.steps[i] != Step::Carried).collect()
     }
 
     /// The level of each step; those that are run rarely are of the level where they are run.
@@ -224,7 +239,7 @@ impl Tape {
         for (i, step) in self.steps.iter().enumerate() {
             let own = match step {
                 Step::Row(_) => Level::Row,
-                Step::Element(_) => Level::Element,
+                Step::Element(_) | Step::Carried => Level::Element,
                 _ => Level::Call,
             };
             let level = step.operands().iter().map(|&v| levels[v]).max().unwrap_or(own).max(own);

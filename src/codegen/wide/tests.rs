@@ -23,7 +23,7 @@ type Case = (Op, u8, u8, Rm, Option<u8>, &'static [u8]);
 
 #[test]
 fn vector_instructions() {
-    let cases: [Case; 36] = [
+    let cases: [Case; 37] = [
         (Op::Add, 0, 1, Rm::Reg(2), None, &[0xc5, 0xf4, 0x58, 0xc2]),
         (Op::Add, 8, 9, Rm::Reg(2), None, &[0xc5, 0x34, 0x58, 0xc2]),
         (Op::Sub, 0, 1, Rm::Reg(10), None, &[0xc4, 0xc1, 0x74, 0x5c, 0xc2]),
@@ -70,6 +70,7 @@ fn vector_instructions() {
         (Op::StoreMasked, 2, 1, at(Gpr(9), 0), None, &[0xc4, 0xc2, 0x75, 0x2e, 0x11]),
         (Op::Test, 9, 0, Rm::Reg(9), None, &[0xc4, 0x42, 0x7d, 0x0e, 0xc9]),
         (Op::Upper, 9, 0, Rm::Reg(1), Some(1), &[0xc4, 0x63, 0x7d, 0x19, 0xc9, 0x01]),
+        (Op::Permute, 3, 0, Rm::Reg(9), Some(14), &[0xc4, 0xc3, 0x7d, 0x04, 0xd9, 0x0e]),
         (Op::StoreFour, 9, 0, at(Gpr(10), 0), None, &[0xc4, 0x41, 0x78, 0x11, 0x0a]),
         (Op::StoreTwo, 2, 0, at(Gpr(10), 16), None, &[0xc4, 0xc1, 0x78, 0x13, 0x52, 0x10]),
         (Op::StoreOne, 2, 0, at(RBX, 24), None, &[0xc5, 0xfa, 0x11, 0x53, 0x18]),

@@ -83,6 +83,8 @@ pub(super) enum Op {
     Test,
     /// The upper four lanes; the result is `rm`.
     Upper,
+    /// Lanes by number, in each half.
+    Permute,
     StoreFour,
     StoreTwo,
     StoreOne,
@@ -128,6 +130,7 @@ impl Op {
             Op::StoreMasked => Row("vmaskmovps", 1, 2, 0x2E, 0, true),
             Op::Test => Row("vtestps", 1, 2, 0x0E, 0, true),
             Op::Upper => Row("vextractf128", 1, 3, 0x19, 0, true),
+            Op::Permute => Row("vpermilps", 1, 3, 0x04, 0, true),
             Op::StoreFour => Row("vmovups", 0, 1, 0x11, 0, false),
             Op::StoreTwo => Row("vmovlps", 0, 1, 0x13, 0, false),
             Op::StoreOne => Row("vmovss", 2, 1, 0x11, 0, false),
@@ -166,7 +169,7 @@ impl Op {
     /// Whether it reads `v`.
     pub fn reads_v(self) -> bool {
         use Op::*;
-        let moves = matches!(self, Load | LoadAligned | Broadcast | Sqrt | Round | Test);
+        let moves = matches!(self, Load | LoadAligned | Broadcast | Sqrt | Round | Permute | Test);
         !(moves || self.shifts() || self.stores()) || self == StoreMasked
     }
 }
