@@ -77,7 +77,10 @@ impl Extent {
     /// # Panics
     /// On overflow; sizes were checked before lowering.
     pub fn at(&self, rows: i64) -> i64 {
-        self.coefficients.iter().rev().fold(0, |acc, c| acc * rows + c)
+        match self.as_const() {
+            Some(n) => n,
+            None => self.coefficients.iter().rev().fold(0, |acc, c| acc * rows + c),
+        }
     }
 
     pub fn plus(&self, other: &Extent) -> Extent {
