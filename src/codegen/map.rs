@@ -131,7 +131,9 @@ impl Row<'_> {
             let row = blocks::Row { walk, cursor, body, axis, hoisted: &hoisted, wanted: &wanted };
             return row.blocks(e, &called, &mut four);
         }
-        let rounds = (UNROLLED_INSTS / (self.body.insts.len() + 1)).min(UNROLL) as i64;
+        // What runs once a step is not worth much code.
+        let most = if self.axis > 0 { UNROLL } else { 2 };
+        let rounds = (UNROLLED_INSTS / (self.body.insts.len() + 1)).min(most) as i64;
         blocks::each_four(e, n, rounds, &mut |e, i, lanes| four(e, i, lanes, &hoisted));
     }
 

@@ -231,9 +231,21 @@ impl Walk {
         let mut next = cursor.clone();
         next.at[axis] = index;
         for (i, path) in self.paths.iter().enumerate() {
-            if e.buffer(path.access.buffer).is_memory() {
-                next.places[i] = e.advance(cursor.places[i], index, path.strides[axis], path.bytes);
+            if !e.buffer(path.access.buffer).is_memory() {
+                continue;
             }
+            let Place { base, disp } = cursor.places[i];
+            let alike = (0..i).find(|&k| {
+                let other = &self.paths[k];
+                cursor.places[k].base == base
+                    && e.buffer(other.access.buffer).is_memory()
+                    && (other.strides[axis], other.bytes) == (path.strides[axis], path.bytes)
+            });
+            next.places[i] = match alike {
+                // Buffers of one region move together.
+                Some(k) => next.places[k].plus(disp - cursor.places[k].disp),
+                None => e.advance(cursor.places[i], index, path.strides[axis], path.bytes),
+            };
         }
         for (gate, stand) in self.gates.iter().zip(&mut next.stands) {
             gate.enter(e, stand, axis, index);
