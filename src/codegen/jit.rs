@@ -3,7 +3,7 @@
 use crate::codegen::executable::Executable;
 use crate::codegen::steps::{self, Functions};
 use crate::codegen::symbols::Symbol;
-use crate::codegen::{CodegenError, Options, Stage, wide};
+use crate::codegen::{Allocation, CodegenError, Options, Stage, wide};
 use crate::kernels::Level;
 use crate::loops::types::Program;
 use cranelift_codegen::control::ControlPlane;
@@ -15,12 +15,16 @@ use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{Linkage, Module, default_libcall_names};
 
 /// Settings of every function: no rewriting, because common subexpressions and invariants were dealt
-/// with before and `speed` moves multiply-adds to where they hurt; the allocator that searches longest.
-fn flags() -> Result<settings::Flags, CodegenError> {
+/// with before and `speed` moves multiply-adds to where they hurt.
+fn flags(allocation: Allocation) -> Result<settings::Flags, CodegenError> {
     let mut builder = settings::builder();
+    let algorithm = match allocation {
+        Allocation::Searched => "backtracking",
+        Allocation::Quick => "single_pass",
+    };
     for (name, value) in [
         ("opt_level", "none"),
-        ("regalloc_algorithm", "backtracking"),
+        ("regalloc_algorithm", algorithm),
         // After each of Cranelift's own changes too; otherwise once, see `compile`.
         ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
         ("use_colocated_libcalls", "false"),
@@ -39,14 +43,14 @@ fn machine(reason: impl std::fmt::Display) -> CodegenError {
     CodegenError::Machine(reason.to_string())
 }
 
-fn host() -> Result<OwnedTargetIsa, CodegenError> {
-    cranelift_native::builder().map_err(machine)?.finish(flags()?).map_err(machine)
+fn host(allocation: Allocation) -> Result<OwnedTargetIsa, CodegenError> {
+    cranelift_native::builder().map_err(machine)?.finish(flags(allocation)?).map_err(machine)
 }
 
-fn haswell() -> Result<OwnedTargetIsa, CodegenError> {
+fn haswell(allocation: Allocation) -> Result<OwnedTargetIsa, CodegenError> {
     let mut builder = isa::lookup_by_name("x86_64-unknown-linux-gnu").map_err(machine)?;
     builder.enable("haswell").map_err(machine)?;
-    builder.finish(flags()?).map_err(machine)
+    builder.finish(flags(allocation)?).map_err(machine)
 }
 
 /// Fused multiply-add must be an instruction: Cranelift would else call a function per lane.
@@ -68,7 +72,7 @@ fn functions(program: &Program, options: &Options, isa: &dyn TargetIsa) -> Resul
 }
 
 pub(super) fn compile(program: &Program, options: &Options) -> Result<Executable, CodegenError> {
-    let isa = host()?;
+    let isa = host(options.allocation)?;
     let functions = functions(program, options, &*isa)?;
     let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
     for symbol in Symbol::all() {
@@ -118,7 +122,7 @@ pub(super) fn compile(program: &Program, options: &Options) -> Result<Executable
 }
 
 pub(super) fn text(program: &Program, options: &Options, stage: Stage) -> Result<String, CodegenError> {
-    let isa = haswell()?;
+    let isa = haswell(options.allocation)?;
     // The kernels of that machine, whichever this one has.
     let options = Options { level: Level::Avx2, ..*options };
     let Functions { routines, wide, main } = functions(program, &options, &*isa)?;

@@ -49,6 +49,7 @@ pub fn measure(
     train: &Train,
     repeats: Option<usize>,
 ) -> Result<Figures, RunError> {
+    session.engine.measure();
     let mut training = session.begin(train)?;
     training.without_events();
     let samples = sample(repeats, || {

@@ -6,7 +6,7 @@
 //!
 //! Knows functions, not directives, and prints nothing.
 
-use crate::codegen::{self, Executable, Shape};
+use crate::codegen::{self, Allocation, Executable, Shape};
 use crate::diag::codes::run as codes;
 use crate::diag::{Diagnostic, InternalError};
 use crate::driver;
@@ -109,6 +109,8 @@ pub struct Engine<'a> {
     told: Duration,
     /// Made for the first program that has work to share.
     pool: Option<Arc<Pool>>,
+    /// Whether programs run more often than is announced.
+    measures: bool,
 }
 
 /// See [`Engine::clock`].
@@ -121,7 +123,12 @@ pub struct Clock {
 impl<'a> Engine<'a> {
     pub fn new(settings: Settings, record: &'a mut Recorder<'a>) -> Engine<'a> {
         let passes = opt::select(settings.opt, settings.arithmetic, &[]);
-        Engine { settings, passes, record, told: Duration::ZERO, pool: None }
+        Engine { settings, passes, record, told: Duration::ZERO, pool: None, measures: false }
+    }
+
+    /// From now on programs run again and again, to measure them.
+    pub fn measure(&mut self) {
+        self.measures = true;
     }
 
     /// Threads for this program, if it has kernels that they would share.
@@ -339,7 +346,7 @@ impl Loaded {
     pub fn compile(&mut self, engine: &mut Engine<'_>) -> Result<(), RunError> {
         match self {
             Loaded::Compiled(c) if engine.settings.backend == Backend::Jit && c.code.is_none() => {
-                c.compile(engine)
+                c.compile(engine, Allocation::Searched)
             }
             _ => Ok(()),
         }
@@ -367,6 +374,10 @@ impl Loaded {
 /// Below so many steps a whole net in registers is not worth the time to allocate them: code for loops over
 /// memory is ready in a tenth of it.
 const MANY_STEPS: i64 = 100;
+
+/// Where all work takes the interpreter less than so many times as long as compiling takes, a search for registers is
+/// not worth its time. Measured: nets in registers break even at 400, others from 10,000 on.
+const WORTH_A_SEARCH: u64 = 400;
 
 impl Compiled {
     fn run(
@@ -417,17 +428,18 @@ impl Compiled {
             return Ok(());
         }
         let now = work(&self.program, batches.rows).saturating_mul(batches.steps.max(0) as u64);
-        if self.work.saturating_add(now) > compile_work(&self.program) {
-            self.compile(engine)?;
+        let (work, compiling) = (self.work.saturating_add(now), compile_work(&self.program));
+        if work > compiling {
+            let quick = !engine.measures && work / WORTH_A_SEARCH < compiling;
+            self.compile(engine, if quick { Allocation::Quick } else { Allocation::Searched })?;
         }
         Ok(())
     }
 
-    fn compile(&mut self, engine: &mut Engine<'_>) -> Result<(), RunError> {
+    fn compile(&mut self, engine: &mut Engine<'_>, allocation: Allocation) -> Result<(), RunError> {
         let program = &self.program;
-        let code = engine.timed(Stage::Codegen, |_| {
-            codegen::compile(program, &codegen::Options { shape: self.shape, ..codegen::Options::default() })
-        });
+        let options = codegen::Options { shape: self.shape, allocation, ..codegen::Options::default() };
+        let code = engine.timed(Stage::Codegen, |_| codegen::compile(program, &options));
         self.code = Some(code.map_err(|e| RunError::bug("codegen", e.to_string()))?);
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::scalar::{Bin, Cmp, DType, Literal, Un, V};
 
 /// How many wide functions a program has when every kernel that suits is one.
 fn count(program: &Program) -> usize {
-    let options = Options { shape: Shape::Kernels, level: Level::Avx2 };
+    let options = Options { shape: Shape::Kernels, level: Level::Avx2, ..Options::default() };
     text(program, &options, Stage::Clif).unwrap().matches("wide function").count()
 }
 
