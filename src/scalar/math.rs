@@ -65,8 +65,8 @@ pub fn bin<L: Lanes>(l: &mut L, op: Bin, x: L::V, y: L::V) -> L::V {
         }
         Bin::Rem => rem(l, x, y),
         Bin::Pow => l.call2(Call2::Pow, x, y),
-        Bin::Min => extreme(l, Cmp::Gt, x, y),
-        Bin::Max => extreme(l, Cmp::Lt, x, y),
+        Bin::Min => extreme(l, L::lesser, x, y),
+        Bin::Max => extreme(l, L::greater, x, y),
         Bin::And | Bin::Or => unreachable!("`{op:?}` is for bools"),
     }
 }
@@ -97,12 +97,11 @@ fn call(op: Un) -> Option<Call> {
     })
 }
 
-/// `y` where `x worse y`, else `x`; NaN if either is NaN. Equal operands give the first.
-fn extreme<L: Lanes>(l: &mut L, worse: Cmp, x: L::V, y: L::V) -> L::V {
-    let take = l.cmp(worse, x, y);
+/// `y` where it is better than `x`, else `x`; NaN if either is NaN. Equal operands give the first.
+fn extreme<L: Lanes>(l: &mut L, better: impl FnOnce(&mut L, L::V, L::V) -> L::V, x: L::V, y: L::V) -> L::V {
+    let best = better(l, y, x);
     let nan = is_nan(l, y);
-    let take = l.mask_or(take, nan);
-    l.select(take, y, x)
+    l.select(nan, y, best)
 }
 
 fn sign<L: Lanes>(l: &mut L, x: L::V) -> L::V {
