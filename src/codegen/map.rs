@@ -6,14 +6,17 @@ use crate::codegen::body::{self, Along};
 use crate::codegen::clif::{Emit, Size};
 use crate::codegen::hoisted::Hoisted;
 use crate::codegen::quad::{Val, Width};
+use crate::codegen::symbols::Symbol;
 use crate::codegen::walk::{Cursor, Walk};
 use crate::codegen::wide;
-use crate::loops::types::{Access, Body, Extent, Kernel, Store};
+use crate::loops::types::{Access, Body, Extent, Inst, Kernel, Store};
 use crate::scalar::{Bin, V};
 
 /// Rounds of a loop over vectors that are written out, and the most instructions they may take together.
 const UNROLL: usize = 8;
-const UNROLLED_INSTS: usize = 160;
+const UNROLLED_INSTS: usize = 100;
+/// Instructions of exp, log, tanh and their like.
+const FUNCTION_INSTS: usize = 40;
 
 /// What happens to the values at an index.
 #[derive(Clone, Copy)]
@@ -133,8 +136,17 @@ impl Row<'_> {
         }
         // What runs once a step is not worth much code.
         let most = if self.axis > 0 { UNROLL } else { 2 };
-        let rounds = (UNROLLED_INSTS / (self.body.insts.len() + 1)).min(most) as i64;
+        let rounds = (UNROLLED_INSTS / (self.size() + 1)).min(most) as i64;
         blocks::each_four(e, n, rounds, &mut |e, i, lanes| four(e, i, lanes, &hoisted));
+    }
+
+    /// About how many instructions a round takes, functions that take many included.
+    fn size(&self) -> usize {
+        let each = |inst: &Inst| match inst {
+            Inst::Un(op, _) if Symbol::each(*op).is_some() => FUNCTION_INSTS,
+            _ => 1,
+        };
+        self.body.insts.iter().map(each).sum()
     }
 
     fn four(&self, e: &mut Emit<'_>, cursor: &Cursor, hoisted: &Hoisted, i: Size, lanes: usize) {
