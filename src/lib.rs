@@ -25,7 +25,8 @@
 //! 4. [`driver`], then the stages.
 //! 5. [`prelude`]: losses, optimizers and their like, written in the language itself; [`rng`]: the three random
 //!    streams.
-//! 6. [`explain`]: the gradient as a person would write it; [`gradcheck`]: the gradient against differences.
+//! 6. [`explain`]: the gradient as a person would write it; [`trace`]: the numbers of one step; [`gradcheck`]: the
+//!    gradient against differences.
 //! 7. [`cli`]: one file a subcommand, the only part that prints.
 
 pub mod autodiff;
@@ -53,4 +54,5 @@ pub mod source;
 pub mod stage;
 pub mod syntax;
 pub mod tensor;
+pub mod trace;
 pub mod using;

@@ -8,7 +8,6 @@ use crate::cli::run::{self, Ready};
 use crate::cli::shell::Shell;
 use crate::gradcheck::{self, Place, Report, Settings};
 use crate::interp::Bindings;
-use crate::ir::dim::Sizes;
 use crate::runtime::error::RunError;
 use crate::runtime::session::Session;
 use std::sync::Arc;
@@ -46,7 +45,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     let mut work = || -> Result<Result<(), gradcheck::GradcheckError>, RunError> {
         session.prepare()?;
         for train in &trains {
-            let bindings = bindings(&mut session, &loaded, train)?;
+            let bindings = bindings(&mut session, train)?;
             match check(&loaded.program, train, &bindings, args.all) {
                 Ok(reports) => {
                     passed &= reports.iter().all(|r| r.passed);
@@ -70,30 +69,10 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
 }
 
 /// Start values, and the first rows of the data.
-fn bindings(session: &mut Session<'_>, loaded: &Loaded, train: &Train) -> Result<Bindings, RunError> {
-    let mut bindings = Bindings::default();
-    for (i, variable) in loaded.program.variables.iter().enumerate() {
-        if let Some(value) = session.variable(i) {
-            bindings.names.insert(variable.name.clone(), value.to_f64());
-        }
-    }
+fn bindings(session: &mut Session<'_>, train: &Train) -> Result<Bindings, RunError> {
     let most = train.batch.map_or(ROWS, |b| (b as usize).min(ROWS));
     let fed = session.batch(&train.data, most)?;
-    let rows = fed.first().map_or(0, |(_, t)| t.shape().first().copied().unwrap_or(0)) as i64;
-    let mut sizes: Sizes = train.data.rows.iter().map(|n| (n.clone(), rows)).collect();
-    for ((placeholder, _), (_, tensor)) in train.data.feeds.iter().zip(&fed) {
-        let node = loaded.program.placeholders[*placeholder].node;
-        for (dim, size) in train.step.graph.ty(node).shape.iter().zip(tensor.shape()) {
-            if let Some(name) = dim.as_symbol() {
-                sizes.insert(name.clone(), *size as i64);
-            }
-        }
-    }
-    for (name, tensor) in fed {
-        bindings.names.insert(name, tensor.to_f64());
-    }
-    bindings.sizes = sizes;
-    Ok(bindings)
+    Ok(session.bindings(train, fed))
 }
 
 fn check(

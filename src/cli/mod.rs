@@ -16,6 +16,7 @@ mod run;
 mod shell;
 mod snapshot;
 mod times;
+mod trace;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -72,6 +73,8 @@ enum Command {
     Grad(grad::Args),
     /// Compare each derived gradient with central differences in f64.
     Gradcheck(gradcheck::Args),
+    /// Print the numbers of one training step, or a worksheet of them.
+    Trace(trace::Args),
     /// Show what each graph pass did.
     Passes(passes::Args),
     /// Say what a training step costs: operations, bytes and memory, before it runs.
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Ir(args) => ir::run(&args, shell),
         Command::Grad(args) => grad::run(&args, shell),
         Command::Gradcheck(args) => gradcheck::run(&args, shell),
+        Command::Trace(args) => trace::run(&args, shell),
         Command::Passes(args) => passes::run(&args, shell),
         Command::Cost(args) => cost::run(&args, shell),
         Command::Snapshot(args) => snapshot::run(&args, shell),

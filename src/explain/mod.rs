@@ -4,7 +4,8 @@
 //! form ([`normal`], [`algebra`], [`read`]), looks for the shortest way to write each line ([`shorten`]) and for
 //! the lines worth having ([`inline`]), names and orders them, and builds the trees that are printed
 //! ([`build`], [`tree`]). The layout of a format is apart: [`text`] for people, [`code`] for the compiler.
-//! [`check`] evaluates what was printed.
+//! [`say`] writes values down as they stand; [`check`] evaluates what was printed. [`forward`](mod@forward) says
+//! which values of the forward pass a person would look at, and what they are called.
 //!
 //! This is the algebra of real numbers, so the lines agree with the compiled gradient up to rounding, not in
 //! every bit. Never knows how anything is compiled or run.
@@ -14,10 +15,12 @@ pub mod algebra;
 pub mod build;
 pub mod check;
 pub mod code;
+pub mod forward;
 pub mod inline;
 pub mod normal;
 pub mod rational;
 pub mod read;
+pub mod say;
 pub mod shorten;
 pub mod text;
 pub mod tree;
@@ -27,6 +30,7 @@ use crate::explain::build::Style;
 use crate::explain::inline::{Inliner, Lets, uses};
 use crate::explain::normal::{Shape, Sum};
 use crate::explain::read::{Reader, TooLarge, is_named};
+use crate::explain::say::Sayer;
 use crate::explain::shorten::Shortener;
 use crate::explain::tree::Expr;
 use crate::ir::dim::Dim;
@@ -55,6 +59,13 @@ pub struct Derivation {
     pub sizes: BTreeMap<String, String>,
     /// Those of `wrt` that the loss does not depend on.
     pub absent: Vec<NodeId>,
+}
+
+impl Derivation {
+    pub(crate) fn names(&self) -> Plain {
+        let adjoints = self.lines.iter().map(|l| (l.primal, l.name.clone())).collect();
+        Plain { values: self.values.clone(), adjoints }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -123,8 +134,9 @@ pub fn derive(graph: &Graph, request: &Request<'_>) -> Result<Derivation, Unexpl
         }
         lets.insert(*primal, sum);
     }
-    let labels: BTreeMap<NodeId, String> =
-        lets.keys().map(|id| Ok((*id, label(&mut reader, *id)?))).collect::<Result<_, TooLarge>>()?;
+    let sayer = Sayer::new(graph, &graph.reachable([request.loss]));
+    let names = Plain { values: values(graph), adjoints: BTreeMap::new() };
+    let labels = lets.keys().map(|id| (*id, label(graph, &sayer, &names, *id))).collect();
     let shortener = Shortener::new(&reader.names);
     let inliner = Inliner {
         shortener: &shortener,
@@ -178,15 +190,12 @@ fn sizes(graph: &Graph) -> BTreeMap<String, String> {
 const MAX_LABEL: usize = 60;
 
 /// `y`, or `(x @ w + b)` for a value without a name.
-fn label(reader: &mut Reader<'_>, id: NodeId) -> Result<String, TooLarge> {
-    let node = reader.graph.node(id);
-    if let Some(name) = &node.name {
-        return Ok(name.to_string());
+fn label(graph: &Graph, sayer: &Sayer<'_>, names: &Plain, id: NodeId) -> String {
+    if let Some(name) = &graph.node(id).name {
+        return name.to_string();
     }
-    let value = reader.definition(id)?;
-    let names = Plain { values: values(reader.graph), adjoints: BTreeMap::new() };
-    let text = build::expr(&value, Style::Text).text(&names);
-    Ok(if text.chars().count() > MAX_LABEL { "(…)".into() } else { format!("({text})") })
+    let text = sayer.definition(id).map(|e| e.text(names)).filter(|t| t.chars().count() <= MAX_LABEL);
+    text.map_or_else(|| "(…)".into(), |text| format!("({text})"))
 }
 
 /// Topological; the adjoint of a later statement first, parameters before activations, then as declared.
@@ -293,10 +302,11 @@ fn needed(lines: Vec<Line>, lets: &Lets, wrt: &[NodeId]) -> Vec<Line> {
     lines.into_iter().filter(|line| keep.contains(&line.primal)).collect()
 }
 
-/// Names as they stand in the program.
-struct Plain {
-    values: BTreeMap<NodeId, String>,
-    adjoints: BTreeMap<NodeId, String>,
+/// Names as they stand in the program, and those of adjoints.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    pub values: BTreeMap<NodeId, String>,
+    pub adjoints: BTreeMap<NodeId, String>,
 }
 
 impl tree::Naming for Plain {

@@ -1,6 +1,6 @@
 //! From graph nodes to normal form, stopping at the user's names and at adjoints.
 //!
-//! The only place in `explain` that knows ops by name: an op it does not know is a call of that name.
+//! Here and in [`crate::explain::say`] alone `explain` knows ops by name: one it does not know is a call of that name.
 
 use crate::explain::algebra::Names;
 use crate::explain::normal::{Arg, Atom, Call, Cond, Shape, Sum};
@@ -124,6 +124,7 @@ impl<'a> Reader<'a> {
                 None => names.map("pow", &[args[0].clone(), args[1].clone()], vec![]),
             },
             "stop_gradient" | "check_index" | "broadcast" | "opaque" | "stated" => args[0].clone(),
+            "by_mode" => args[usize::from(!node.attrs.flag("training"))].clone(),
             "zeros_like" => Sum::zero(&[]),
             "ones_like" => Sum::number(Rat::ONE, &[]),
             "gt" => names.mask(Cond::Greater(pair().0, pair().1), true),
@@ -247,7 +248,7 @@ pub fn rational(literal: Literal) -> Option<Rat> {
     }
 }
 
-fn arguments(node: &Node) -> Vec<(&'static str, Arg)> {
+pub fn arguments(node: &Node) -> Vec<(&'static str, Arg)> {
     let kind = |name: &str| node.op.params.iter().find(|p| p.name == name).map(|p| p.kind);
     let argument = |name: &str, attr: &Attr| match (attr, kind(name)) {
         (Attr::Int(n), _) => Some(Arg::Int(*n)),

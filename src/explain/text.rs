@@ -1,6 +1,6 @@
 //! The derivation as columns of text: name, expression, shape, whose adjoint it is.
 
-use crate::explain::{Derivation, Plain};
+use crate::explain::Derivation;
 use crate::ir::dim::ShapeText;
 use unicode_width::UnicodeWidthStr;
 
@@ -17,10 +17,7 @@ const MAX_COLUMN: usize = 100;
 
 /// Each line ends in a newline and has no blanks before it.
 pub fn print(derivation: &Derivation, heading: Option<&Heading>) -> String {
-    let names = Plain {
-        values: derivation.values.clone(),
-        adjoints: derivation.lines.iter().map(|l| (l.primal, l.name.clone())).collect(),
-    };
+    let names = derivation.names();
     let width =
         |cells: &[String]| cells.iter().map(|c| c.width()).filter(|w| *w <= MAX_COLUMN).max().unwrap_or(0);
     let name_cells: Vec<String> = derivation.lines.iter().map(|l| l.name.clone()).collect();

@@ -33,6 +33,8 @@ pub enum Kind {
     Binary(Op, Box<Expr>, Box<Expr>),
     /// `x.T`
     Transposed(Box<Expr>),
+    /// `x[:, 0:1]`, with what stands between the brackets.
+    Index(Box<Expr>, String),
     Call(&'static str, Vec<Expr>, Vec<(&'static str, Arg)>),
 }
 
@@ -79,7 +81,7 @@ impl Op {
         }
     }
 
-    fn symbol(self) -> &'static str {
+    pub fn symbol(self) -> &'static str {
         match self {
             Op::Or => "or",
             Op::And => "and",
@@ -182,7 +184,7 @@ impl Expr {
     pub fn tokens(&self) -> usize {
         match &self.kind {
             Kind::Number(_) | Kind::Size(_) | Kind::Const(_) | Kind::Value(_) | Kind::Adjoint(_) => 1,
-            Kind::Neg(x) | Kind::Not(x) | Kind::Transposed(x) => 1 + x.tokens(),
+            Kind::Neg(x) | Kind::Not(x) | Kind::Transposed(x) | Kind::Index(x, _) => 1 + x.tokens(),
             Kind::Binary(_, a, b) => 1 + a.tokens() + b.tokens(),
             Kind::Call(_, args, named) => 1 + args.iter().map(Expr::tokens).sum::<usize>() + named.len(),
         }
@@ -236,6 +238,10 @@ impl Expr {
             Kind::Transposed(x) => {
                 x.write(out, names, level::POSTFIX);
                 out.push_str(".T");
+            }
+            Kind::Index(x, index) => {
+                x.write(out, names, level::POSTFIX);
+                let _ = write!(out, "[{index}]");
             }
             Kind::Binary(op, a, b) => {
                 let (left, right) = sides(*op, a);

@@ -24,12 +24,14 @@ pub mod prepare;
 pub mod read;
 pub mod reference;
 pub mod rows;
+pub mod scene;
 pub mod session;
 mod stand_ins;
 pub mod store;
 pub mod stream;
 pub mod tensor_file;
 pub mod train;
+pub mod unwritten;
 pub mod weights;
 
 #[cfg(test)]

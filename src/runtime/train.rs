@@ -38,13 +38,13 @@ type Followed = (usize, Option<DataRef>);
 /// A training under way.
 pub struct Training<'p> {
     pub(super) train: &'p Train,
-    cut: Cut,
+    pub(super) cut: Cut,
     pub(super) calendar: Calendar,
     /// Events and, without any, the default line; then the controls.
     events: Vec<Due<'p>>,
     /// Whether the last step must deliver more than its loss.
     pub(super) last_needs_step: bool,
-    rows: BatchRows,
+    pub(super) rows: BatchRows,
     fast: Option<Loaded>,
     full: Option<Loaded>,
     /// Steps that are done.
@@ -234,7 +234,7 @@ impl Session<'_> {
     }
 
     /// Runs up to the next step after which something happens, and lets it happen.
-    fn advance(&mut self, t: &mut Training<'_>) -> Result<(), RunError> {
+    pub(super) fn advance(&mut self, t: &mut Training<'_>) -> Result<(), RunError> {
         let next = t.events.iter().filter_map(|e| Some((t.calendar.next(e.when, t.step)?, e.needs_step)));
         let at = next.clone().map(|(at, _)| at).min();
         let last = t.calendar.total_steps - 1;
