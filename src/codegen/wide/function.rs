@@ -6,7 +6,7 @@
 use super::assign::{Assigned, Goal, assign};
 use super::line::{Line, Lines, Place};
 use super::tape::Tape;
-use super::vex::{Code, Gpr, Int, IntImm, Label, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Rm, When};
+use super::vex::{Code, Gpr, Int, IntImm, Label, Op, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Rm, When};
 use std::fmt;
 
 /// A number that is known now or told by a word of the record.
@@ -146,7 +146,8 @@ impl<'a> Writer<'a> {
                     let rm = self.rm(rm, at);
                     self.code.vector(op, reg, v, rm, imm);
                 }
-                Line::IfAny(n) => {
+                Line::IfAny { mask, rare: n } => {
+                    self.code.vector(Op::Test, mask, 0, Rm::Reg(mask), None);
                     let (begin, back) = (self.code.label(), self.code.label());
                     self.code.jump_if(When::NotEqual, begin);
                     self.code.place(back);

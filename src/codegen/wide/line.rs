@@ -29,15 +29,22 @@ pub(super) enum Line {
         rm: Place,
         imm: Option<u8>,
     },
-    /// Runs these lines of [`Lines::rare`] if the test before it found a lane set.
-    IfAny(usize),
+    /// Runs these lines of [`Lines::rare`] if a lane of the mask is set. Test and jump are one line, so that no
+    /// other copy's test comes between.
+    IfAny {
+        mask: u8,
+        rare: usize,
+    },
 }
 
 impl Line {
     /// The same with the registers below `of` moved on by so many.
     pub fn moved(self, of: u8, by: u8) -> Line {
-        let Line::Do { op, reg, v, rm, imm } = self else { return self };
         let register = |r: u8| if r < of { r + by } else { r };
+        let (op, reg, v, rm, imm) = match self {
+            Line::IfAny { mask, rare } => return Line::IfAny { mask: register(mask), rare },
+            Line::Do { op, reg, v, rm, imm } => (op, reg, v, rm, imm),
+        };
         Line::Do {
             op,
             reg: register(reg),
@@ -73,7 +80,7 @@ impl fmt::Display for Place {
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Line::IfAny(n) => write!(f, "if any: rare {n}"),
+            Line::IfAny { mask, rare } => write!(f, "if any of ymm{mask}: rare {rare}"),
             Line::Do { op, reg, v, rm, imm } => {
                 let to = if op.shifts() { v } else { reg };
                 match op.stores() {

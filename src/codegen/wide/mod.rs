@@ -30,12 +30,6 @@ use call::{Call, Finish};
 use cranelift_codegen::ir::{AbiParam, Signature, types};
 use std::cell::RefCell;
 
-/// Elements from which on a call pays: measured on Zen 3 with sums, relu and exp; 64 take a half to nine tenths of
-/// the time that four lanes without a call take.
-const WORTH_A_CALL: i64 = 64;
-/// Shortest row for which eight lanes do better than four.
-const SHORTEST_ROW: i64 = 5;
-
 /// Bytes at a multiple of which each function starts.
 pub(super) const ALIGNMENT: u64 = vex::ALIGNMENT as u64;
 
@@ -80,9 +74,7 @@ pub(super) fn map(
         return false;
     }
     let call = |outer: Option<usize>| {
-        let axes = (outer, inner);
-        let call = || Call::new(e, shelf, (walk, start), body, Finish::Store(stores), axes);
-        is_worth_a_call(walk, axes, shape).then(call)?
+        Call::new(e, shelf, (walk, start), body, Finish::Store(stores), (outer, inner), shape)
     };
     let Some(call) = call(inner.checked_sub(1)).or_else(|| call(None)) else { return false };
     walk.nest(e, start, (0, call.outer.unwrap_or(inner)), &mut |e, cursor| call.write(e, cursor, None));
@@ -105,9 +97,8 @@ pub(super) fn reduce(
     }
     let Some(n) = walk.extents[inner].as_const() else { return false };
     let call = |e: &Emit<'_>, outer: Option<usize>, n: i64, out| {
-        let (axes, finish) = ((outer, inner), Finish::Fold { value: r.value, combine: r.combine, out, n });
-        let call = || Call::new(e, shelf, (walk, start), r.body, finish, axes);
-        is_worth_a_call(walk, axes, shape).then(call)?
+        let finish = Finish::Fold { value: r.value, combine: r.combine, out, n };
+        Call::new(e, shelf, (walk, start), r.body, finish, (outer, inner), shape)
     };
     if n <= SUM_BLOCK {
         let both = call(e, inner.checked_sub(1), n, Some(r.out));
@@ -131,18 +122,4 @@ pub(super) fn reduce(
         e.store_one(cursor.places[walk.path(r.out)], v);
     });
     true
-}
-
-/// Whether there is enough to do in a call that takes these axes.
-fn is_worth_a_call(walk: &Walk, (outer, inner): (Option<usize>, usize), shape: Shape) -> bool {
-    let row = walk.extents[inner].as_const();
-    let rows = outer.map_or(Some(1), |axis| walk.extents[axis].as_const());
-    let all = row.zip(rows).map(|(row, rows)| row.saturating_mul(rows));
-    match shape {
-        Shape::Scalar => false,
-        Shape::Kernels => all != Some(0),
-        Shape::Auto | Shape::Loops => {
-            row.is_none_or(|n| n >= SHORTEST_ROW) && all.is_none_or(|n| n >= WORTH_A_CALL)
-        }
-    }
 }

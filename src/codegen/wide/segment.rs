@@ -397,8 +397,7 @@ impl Segment<'_, '_> {
             self.put(Op::LoadAligned, to, 0, Place::Reg(old), None);
             to
         };
-        self.put(Op::Test, m, 0, Place::Reg(m), None);
-        self.out.lines.push(Line::IfAny(self.out.rare.len()));
+        self.out.lines.push(Line::IfAny { mask: m, rare: self.out.rare.len() });
 
         let mut homes = self.homes.clone();
         let (mut lines, mut back) = (vec![], vec![]);

@@ -222,6 +222,11 @@ impl Tape {
         matches!(self.steps[i], Step::Constant(_))
     }
 
+    /// How many steps it has; constants are none.
+    pub fn length(&self) -> usize {
+        (0..self.steps.len()).filter(|&i| !self.is_constant(i)).count()
+    }
+
     /// The steps that are always run for `wanted`; constants and what is carried are there before.
     pub fn run(&self, wanted: &[Id]) -> Vec<Id> {
         let mut run = self.needed(wanted);
