@@ -188,7 +188,7 @@ impl Attrs {
 }
 
 /// One operation. Names and places are for people: they never change what is computed.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Node {
     pub op: &'static OpDef,
     pub operands: Vec<NodeId>,
@@ -200,7 +200,7 @@ pub struct Node {
     pub span: Option<Span>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Graph {
     pub nodes: Vec<Node>,
 }

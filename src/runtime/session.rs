@@ -6,13 +6,13 @@ use crate::check::program::{
 use crate::diag::Diagnostic;
 use crate::diag::codes::{data as codes, run as run_codes};
 use crate::ir::dim::Sizes;
-use crate::ir::graph::{Function, NodeId};
+use crate::ir::graph::{Function, Graph, NodeId};
 use crate::ir::op::{Kernel, LeafKind};
 use crate::loops::memory::{Batches, Region};
 use crate::rng::Stream;
 use crate::runtime::curves::Curves;
 use crate::runtime::data::{Column, Data};
-use crate::runtime::engine::{Backend, Engine, Layout, Recorder, Request, Rows, Settings};
+use crate::runtime::engine::{Backend, Engine, Layout, Loaded, Recorder, Request, Rows, Settings};
 use crate::runtime::error::RunError;
 use crate::runtime::files::Files;
 use crate::runtime::format;
@@ -88,6 +88,16 @@ pub struct Session<'a> {
     /// Evaluations loaded so far; good for one generation of the store.
     evaluations: BTreeMap<Evaluation, Evaluator>,
     generation: u64,
+    /// What computed start values and columns last, the latest at the end.
+    pub(super) recent: Vec<Recent>,
+}
+
+/// A small graph that was loaded to compute one value: the layers of a deep net start alike.
+pub(super) struct Recent {
+    pub graph: Graph,
+    pub root: NodeId,
+    pub sizes: Sizes,
+    pub loaded: Loaded,
 }
 
 /// What identifies a loaded evaluation: nodes of the program's graph, fed placeholders, rows.
@@ -141,6 +151,7 @@ impl<'a> Session<'a> {
             curves: Curves::default(),
             written: BTreeSet::new(),
             evaluations: BTreeMap::new(),
+            recent: vec![],
             generation: 0,
             options,
             files,
