@@ -25,8 +25,8 @@
 //! 4. [`driver`], then the stages.
 //! 5. [`prelude`]: losses, optimizers and their like, written in the language itself; [`rng`]: the three random
 //!    streams.
-//! 6. [`explain`]: the gradient as a person would write it; [`trace`]: the numbers of one step; [`gradcheck`]: the
-//!    gradient against differences.
+//! 6. [`explain`]: the gradient as a person would write it; [`trace`]: the numbers of one step; [`picture`]: the
+//!    graph as a person would draw it; [`gradcheck`]: the gradient against differences.
 //! 7. [`cli`]: one file a subcommand, the only part that prints.
 
 pub mod autodiff;
@@ -44,6 +44,7 @@ pub mod loops;
 pub mod lower;
 pub mod ops;
 pub mod opt;
+pub mod picture;
 pub mod prelude;
 #[doc(hidden)]
 pub mod random_graph;

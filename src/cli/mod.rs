@@ -7,6 +7,7 @@ mod doc;
 mod explain;
 mod grad;
 mod gradcheck;
+mod graph;
 mod ir;
 mod load;
 mod output;
@@ -73,6 +74,8 @@ enum Command {
     Grad(grad::Args),
     /// Compare each derived gradient with central differences in f64.
     Gradcheck(gradcheck::Args),
+    /// Draw the graph of values, and of gradients beneath it.
+    Graph(graph::Args),
     /// Print the numbers of one training step, or a worksheet of them.
     Trace(trace::Args),
     /// Show what each graph pass did.
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Ir(args) => ir::run(&args, shell),
         Command::Grad(args) => grad::run(&args, shell),
         Command::Gradcheck(args) => gradcheck::run(&args, shell),
+        Command::Graph(args) => graph::run(&args, shell),
         Command::Trace(args) => trace::run(&args, shell),
         Command::Passes(args) => passes::run(&args, shell),
         Command::Cost(args) => cost::run(&args, shell),

@@ -1,6 +1,6 @@
 //! `nn trace`: the numbers of one training step, to read or as a worksheet to fill in.
 
-use crate::check::program::Train;
+use crate::check::program::{Program, Train};
 use crate::cli::Exit;
 use crate::cli::load::Loaded;
 use crate::cli::run::{self, Ready};
@@ -84,6 +84,11 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
 }
 
 impl Which {
+    /// The train directive, if there is one with this number.
+    pub fn train<'p>(&self, program: &'p Program) -> Option<&'p Train> {
+        program.trains().nth(self.train.checked_sub(1)?)
+    }
+
     /// The program, the number of the train directive from 0, and what its step starts from.
     pub fn scene(&self, ready: Ready, shell: &Shell) -> Result<(Loaded, usize, Scene), Exit> {
         let Ready { loaded, options } = ready;

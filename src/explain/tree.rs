@@ -180,6 +180,17 @@ impl Expr {
         Expr { kind: Kind::Call(name, vec![self], named), shape: shape.to_vec() }
     }
 
+    /// The primals whose adjoints occur in it, each time they do.
+    pub fn adjoints(&self) -> Vec<NodeId> {
+        match &self.kind {
+            Kind::Adjoint(id) => vec![*id],
+            Kind::Number(_) | Kind::Size(_) | Kind::Const(_) | Kind::Value(_) => vec![],
+            Kind::Neg(x) | Kind::Not(x) | Kind::Transposed(x) | Kind::Index(x, _) => x.adjoints(),
+            Kind::Binary(_, a, b) => [a.adjoints(), b.adjoints()].concat(),
+            Kind::Call(_, args, _) => args.iter().flat_map(Expr::adjoints).collect(),
+        }
+    }
+
     /// How much there is to read: names, numbers, operators, named arguments; brackets are free.
     pub fn tokens(&self) -> usize {
         match &self.kind {

@@ -4,7 +4,7 @@
 //! Names and formulas are those of [`crate::explain`], numbers those of [`crate::interp`], in f64. The layouts are
 //! apart: [`text`], [`markdown`], [`latex`]. Never knows where the values of a step come from.
 
-mod grid;
+pub mod grid;
 pub mod latex;
 pub mod markdown;
 pub mod pass;

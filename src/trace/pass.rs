@@ -31,6 +31,8 @@ pub struct Gradient {
     pub formula: Option<String>,
     /// Whose adjoint a short name stands for.
     pub remark: Option<String>,
+    /// The primals of the gradients that it is computed from.
+    pub from: Vec<NodeId>,
 }
 
 /// Values by the node whose value or whose adjoint they are.
@@ -38,23 +40,29 @@ pub type Numbers = BTreeMap<NodeId, ArrayD<f64>>;
 
 impl Pass {
     pub fn new(program: &Program, train: &Train) -> Pass {
-        let loss = program.measures[train.loss].node;
+        let variables: Vec<usize> = train.gradients.iter().map(|(v, _)| *v).collect();
+        Pass::of(program, train.loss, &variables, &train.step.graph)
+    }
+
+    /// Of the loss with this number, by the variables with these. `graph` begins with the program's own nodes.
+    pub fn of(program: &Program, measure: usize, wrt: &[usize], graph: &Graph) -> Pass {
+        let loss = program.measures[measure].node;
         // Operands come before their users, so nothing behind the loss is a part of it.
-        let graph = Graph { nodes: train.step.graph.nodes[..=loss.index()].to_vec() };
-        let variables: Vec<NodeId> =
-            train.gradients.iter().map(|(v, _)| program.variables[*v].node).collect();
+        let graph = Graph { nodes: graph.nodes[..=loss.index()].to_vec() };
+        let variables: Vec<NodeId> = wrt.iter().map(|v| program.variables[*v].node).collect();
         let request = Request { loss, variables: &variables, wrt: &variables };
         let (gradients, unexplained) = match explain::derive(&graph, &request) {
             Ok(derivation) => (explained(&derivation), None),
             Err(why) => {
-                let loss = &program.measures[train.loss].name;
-                let plain = |(v, _): &(usize, NodeId)| Gradient {
+                let loss = &program.measures[measure].name;
+                let plain = |v: &usize| Gradient {
                     primal: program.variables[*v].node,
                     name: format!("∂{loss}/∂{}", program.variables[*v].name),
                     formula: None,
                     remark: None,
+                    from: vec![],
                 };
-                (train.gradients.iter().map(plain).collect(), Some(why))
+                (wrt.iter().map(plain).collect(), Some(why))
             }
         };
         Pass { forward: forward(&graph, loss), graph, loss, gradients, unexplained }
@@ -83,6 +91,7 @@ fn explained(derivation: &Derivation) -> Vec<Gradient> {
         name: l.name.clone(),
         formula: Some(l.value.text(&names)),
         remark: l.remark.clone(),
+        from: l.value.adjoints(),
     };
     derivation.lines.iter().map(line).collect()
 }
