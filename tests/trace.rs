@@ -189,7 +189,9 @@ fn a_step_that_is_not_there_is_told() {
     let output = run_in(&root(), &["trace", "examples/lesson.nn", "--step", "3000"]);
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(stderr(&output), "error: there is no step 3000: this training has 3000, counted from 0\n");
-    let output = run_in(&root(), &["trace", "examples/lesson.nn", "--train", "2"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(stderr(&output), "error: this file has no train directive number 2\n");
+    for command in ["trace", "graph"] {
+        let output = run_in(&root(), &[command, "examples/lesson.nn", "--train", "2"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(stderr(&output), "error: this file has no train directive number 2\n");
+    }
 }

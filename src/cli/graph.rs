@@ -65,6 +65,10 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     };
     let program = &loaded.program;
     let train = args.which.train(program);
+    if train.is_none() && program.trains().next().is_some() {
+        shell.err(&args.which.missing());
+        return Exit::USAGE;
+    }
     let first_loss = || program.measures.iter().position(|m| m.kind == MeasureKind::Loss);
     let Some(measure) = train.map(|t| t.loss).or_else(first_loss) else {
         shell.err("error: this file has no loss\n");

@@ -89,12 +89,17 @@ impl Which {
         program.trains().nth(self.train.checked_sub(1)?)
     }
 
+    /// What to say if there is none.
+    pub fn missing(&self) -> String {
+        format!("error: this file has no train directive number {}\n", self.train)
+    }
+
     /// The program, the number of the train directive from 0, and what its step starts from.
     pub fn scene(&self, ready: Ready, shell: &Shell) -> Result<(Loaded, usize, Scene), Exit> {
         let Ready { loaded, options } = ready;
         let number = self.train.wrapping_sub(1);
         if loaded.program.trains().nth(number).is_none() {
-            shell.err(&format!("error: this file has no train directive number {}\n", self.train));
+            shell.err(&self.missing());
             return Err(Exit::USAGE);
         }
         let files = Unwritten::over(&loaded.files);
