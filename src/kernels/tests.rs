@@ -105,7 +105,7 @@ fn products_follow_the_order_at_every_level() {
     // Around every edge: tiles of 6 and 12 rows, vectors of 4 and 8 lanes, pairs of them, 16 terms, blocks of 256.
     for m in [1, 2, 5, 6, 7, 11, 13] {
         for n in [1, 3, 4, 7, 8, 9, 15, 16, 17, 33] {
-            for k in [0, 1, 2, 3, 8, 9, 15, 16, 17, 18] {
+            for k in 0..=18 {
                 check(m, n, k);
             }
         }
@@ -118,6 +118,11 @@ fn products_follow_the_order_at_every_level() {
 fn blocks_follow_the_order_at_every_level() {
     for (m, n, k) in [(7, 9, 255), (7, 17, 256), (6, 8, 257), (13, 33, 600), (30, 20, 513)] {
         check(m, n, k);
+    }
+    // Few rows, whose tiles are wider; one row is dot products where the columns of `b` lie apart.
+    for m in [1, 2, 3, 4] {
+        check(m, 141, 40);
+        check(m, 70, 601);
     }
     // Wider and higher than what is copied at a time.
     check(100, 130, 40);

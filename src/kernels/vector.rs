@@ -25,6 +25,10 @@ pub(super) trait Vector: Copy {
     unsafe fn splat(p: *const Self::E) -> Self;
     unsafe fn load(p: *const Self::E) -> Self;
     unsafe fn store(self, p: *mut Self::E);
+    /// Elements that lie `apart` elements from each other.
+    unsafe fn gather(p: *const Self::E, apart: isize) -> Self;
+    /// As [`Vector::gather`] for the first `lanes` lanes; the others are +0.
+    unsafe fn gather_part(p: *const Self::E, apart: isize, lanes: usize) -> Self;
     /// The first `lanes` lanes; nothing behind them is read, they are +0.
     unsafe fn load_part(p: *const Self::E, lanes: usize) -> Self;
     /// The first `lanes` lanes; nothing behind them is written.
@@ -33,19 +37,20 @@ pub(super) trait Vector: Copy {
     unsafe fn fma(self, y: Self, z: Self) -> Self;
     unsafe fn add(self, y: Self) -> Self;
     unsafe fn mul(self, y: Self) -> Self;
-    /// Transposes a square block of `LANES` rows: rows of `from` lie `from_row` elements apart, those of
-    /// `to` lie `to_row` apart.
-    unsafe fn transpose(from: *const Self::E, from_row: isize, to: *mut Self::E, to_row: usize);
+    /// The columns of a square block of `LANES` rows that lie `row` elements apart; `put` takes each with its
+    /// number.
+    unsafe fn transpose(from: *const Self::E, row: isize, put: impl FnMut(usize, Self));
 }
 
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use super::{Job, Vector};
     use std::arch::x86_64::{
-        __m256, __m256d, __m256i, _mm256_add_pd, _mm256_add_ps, _mm256_broadcast_sd, _mm256_broadcast_ss,
-        _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_loadu_pd, _mm256_loadu_ps, _mm256_loadu_si256,
-        _mm256_maskload_pd, _mm256_maskload_ps, _mm256_maskstore_pd, _mm256_maskstore_ps, _mm256_mul_pd,
-        _mm256_mul_ps, _mm256_permute2f128_pd, _mm256_permute2f128_ps, _mm256_setzero_pd, _mm256_setzero_ps,
+        __m128, __m128d, __m256, __m256d, __m256i, _mm256_add_pd, _mm256_add_ps, _mm256_broadcast_sd,
+        _mm256_broadcast_ss, _mm256_castpd128_pd256, _mm256_castps128_ps256, _mm256_fmadd_pd,
+        _mm256_fmadd_ps, _mm256_insertf128_pd, _mm256_insertf128_ps, _mm256_loadu_pd, _mm256_loadu_ps,
+        _mm256_loadu_si256, _mm256_maskload_pd, _mm256_maskload_ps, _mm256_maskstore_pd, _mm256_maskstore_ps,
+        _mm256_mul_pd, _mm256_mul_ps, _mm256_setr_pd, _mm256_setr_ps, _mm256_setzero_pd, _mm256_setzero_ps,
         _mm256_shuffle_ps, _mm256_storeu_pd, _mm256_storeu_ps, _mm256_unpackhi_pd, _mm256_unpackhi_ps,
         _mm256_unpacklo_pd, _mm256_unpacklo_ps,
     };
@@ -111,6 +116,17 @@ mod avx2 {
             }
 
             #[inline(always)]
+            unsafe fn gather_part(p: *const $float, apart: isize, lanes: usize) -> Self {
+                let mut all = [0.0; 8 / $words];
+                for (i, one) in all.iter_mut().enumerate().take(lanes) {
+                    // SAFETY: the caller's promise: these elements are readable.
+                    *one = unsafe { p.offset(i as isize * apart).read() };
+                }
+                // SAFETY: AVX is the caller's promise, and the array is a register's worth.
+                unsafe { $load(all.as_ptr()) }
+            }
+
+            #[inline(always)]
             unsafe fn store_part(self, p: *mut $float, lanes: usize) {
                 // SAFETY: the caller's promises: AVX, and `lanes` elements are writable; masked lanes are not.
                 unsafe { $store_part(p, mask(lanes * $words), self) }
@@ -137,6 +153,15 @@ mod avx2 {
     }
 
     impl Vector for __m256 {
+        #[inline(always)]
+        unsafe fn gather(p: *const f32, apart: isize) -> Self {
+            // SAFETY: the caller's promises: AVX, and the elements are there.
+            unsafe {
+                let at = |i: isize| p.offset(i * apart).read();
+                _mm256_setr_ps(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7))
+            }
+        }
+
         register!(
             f32,
             1,
@@ -152,34 +177,38 @@ mod avx2 {
         );
 
         #[inline(always)]
-        unsafe fn transpose(from: *const f32, from_row: isize, to: *mut f32, to_row: usize) {
-            // SAFETY: the caller's promises: AVX, and both blocks are there.
+        unsafe fn transpose(from: *const f32, row: isize, mut put: impl FnMut(usize, Self)) {
+            // SAFETY: the caller's promises: AVX, and the block is there.
             unsafe {
-                let row = |i: isize| _mm256_loadu_ps(from.offset(i * from_row));
-                let r = [row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7)];
-                // Pairs of rows, then of pairs, then of halves.
-                let mut q = [[_mm256_setzero_ps(); 4]; 2];
-                for (half, q) in q.iter_mut().enumerate() {
-                    let [a, b, c, d] = [r[4 * half], r[4 * half + 1], r[4 * half + 2], r[4 * half + 3]];
+                // Loads put rows i and i+4 side by side, so that nothing else has to cross the halves.
+                for right in 0..2 {
+                    let rows = |i: isize| {
+                        let half =
+                            |i: isize| from.offset(i * row).add(4 * right).cast::<__m128>().read_unaligned();
+                        _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(half(i)), half(i + 4))
+                    };
+                    let [a, b, c, d] = [rows(0), rows(1), rows(2), rows(3)];
                     let (ab, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
                     let (cd, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-                    *q = [
-                        _mm256_shuffle_ps::<0x44>(ab, cd),
-                        _mm256_shuffle_ps::<0xEE>(ab, cd),
-                        _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
-                        _mm256_shuffle_ps::<0xEE>(ab_high, cd_high),
-                    ];
-                }
-                let [low, high] = q;
-                for (i, (low, high)) in low.into_iter().zip(high).enumerate() {
-                    _mm256_storeu_ps(to.add(i * to_row), _mm256_permute2f128_ps::<0x20>(low, high));
-                    _mm256_storeu_ps(to.add((i + 4) * to_row), _mm256_permute2f128_ps::<0x31>(low, high));
+                    put(4 * right, _mm256_shuffle_ps::<0x44>(ab, cd));
+                    put(4 * right + 1, _mm256_shuffle_ps::<0xEE>(ab, cd));
+                    put(4 * right + 2, _mm256_shuffle_ps::<0x44>(ab_high, cd_high));
+                    put(4 * right + 3, _mm256_shuffle_ps::<0xEE>(ab_high, cd_high));
                 }
             }
         }
     }
 
     impl Vector for __m256d {
+        #[inline(always)]
+        unsafe fn gather(p: *const f64, apart: isize) -> Self {
+            // SAFETY: the caller's promises: AVX, and the elements are there.
+            unsafe {
+                let at = |i: isize| p.offset(i * apart).read();
+                _mm256_setr_pd(at(0), at(1), at(2), at(3))
+            }
+        }
+
         register!(
             f64,
             2,
@@ -195,17 +224,19 @@ mod avx2 {
         );
 
         #[inline(always)]
-        unsafe fn transpose(from: *const f64, from_row: isize, to: *mut f64, to_row: usize) {
-            // SAFETY: the caller's promises: AVX, and both blocks are there.
+        unsafe fn transpose(from: *const f64, row: isize, mut put: impl FnMut(usize, Self)) {
+            // SAFETY: the caller's promises: AVX, and the block is there.
             unsafe {
-                let row = |i: isize| _mm256_loadu_pd(from.offset(i * from_row));
-                let r = [row(0), row(1), row(2), row(3)];
-                let (a, b) = (_mm256_unpacklo_pd(r[0], r[1]), _mm256_unpackhi_pd(r[0], r[1]));
-                let (c, d) = (_mm256_unpacklo_pd(r[2], r[3]), _mm256_unpackhi_pd(r[2], r[3]));
-                _mm256_storeu_pd(to, _mm256_permute2f128_pd::<0x20>(a, c));
-                _mm256_storeu_pd(to.add(to_row), _mm256_permute2f128_pd::<0x20>(b, d));
-                _mm256_storeu_pd(to.add(2 * to_row), _mm256_permute2f128_pd::<0x31>(a, c));
-                _mm256_storeu_pd(to.add(3 * to_row), _mm256_permute2f128_pd::<0x31>(b, d));
+                for right in 0..2 {
+                    let rows = |i: isize| {
+                        let half =
+                            |i: isize| from.offset(i * row).add(2 * right).cast::<__m128d>().read_unaligned();
+                        _mm256_insertf128_pd::<1>(_mm256_castpd128_pd256(half(i)), half(i + 2))
+                    };
+                    let (a, b) = (rows(0), rows(1));
+                    put(2 * right, _mm256_unpacklo_pd(a, b));
+                    put(2 * right + 1, _mm256_unpackhi_pd(a, b));
+                }
             }
         }
     }

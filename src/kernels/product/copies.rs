@@ -7,31 +7,30 @@ use crate::kernels::vector::{Job, Vector};
 ///
 /// # Safety
 /// `to` has room for the block.
-pub(super) unsafe fn copy_rows<E: Copy>(part: &Operands<E>, to: *mut E) {
-    for row in (0..part.m).step_by(ROWS) {
-        let rows = (part.m - row).min(ROWS);
-        // SAFETY: row and k lie in the block, and their place in the room for it.
-        unsafe {
-            if rows == ROWS && part.a_row == 1 {
-                let from = part.a.add(row);
-                let to = to.add(row * part.k);
-                for k in 0..part.k {
-                    let from = from.offset(k as isize * part.a_k);
-                    let to = to.add(k * ROWS);
-                    // Four lanes and two: the six of a group.
-                    to.cast::<[E; 4]>().write_unaligned(from.cast::<[E; 4]>().read_unaligned());
-                    to.add(4).cast::<[E; 2]>().write_unaligned(from.add(4).cast::<[E; 2]>().read_unaligned());
-                }
-                continue;
-            }
-        }
-        for k in 0..part.k {
+pub(super) struct Groups<'p, V: Vector> {
+    pub part: &'p Operands<V::E>,
+    pub to: *mut V::E,
+}
+
+impl<V: Vector> Job for Groups<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Groups { part, to } = self;
+        for row in (0..part.m).step_by(ROWS) {
+            let rows = (part.m - row).min(ROWS);
             // SAFETY: row and k lie in the block, and their place in the room for it.
             unsafe {
-                let from = part.a.offset(row as isize * part.a_row + k as isize * part.a_k);
-                let to = to.add(row * part.k + k * ROWS);
-                for r in 0..rows {
-                    to.add(r).write(from.offset(r as isize * part.a_row).read());
+                let (from, to) = (part.a.offset(row as isize * part.a_row), to.add(row * part.k));
+                for k in 0..part.k {
+                    let (from, to) = (from.offset(k as isize * part.a_k), to.add(k * ROWS));
+                    if part.a_row == 1 && row + 8 <= part.m {
+                        // Two more than the group has, which what follows overwrites.
+                        to.cast::<[V::E; 8]>().write_unaligned(from.cast::<[V::E; 8]>().read_unaligned());
+                        continue;
+                    }
+                    for r in 0..rows {
+                        to.add(r).write(from.offset(r as isize * part.a_row).read());
+                    }
                 }
             }
         }
@@ -42,17 +41,17 @@ pub(super) unsafe fn copy_rows<E: Copy>(part: &Operands<E>, to: *mut E) {
 ///
 /// # Safety
 /// `to` has room for `wide` columns.
-pub(super) struct Columns<V: Vector> {
-    pub panel: Operands<V::E>,
+pub(super) struct Columns<'p, V: Vector> {
+    pub panel: &'p Operands<V::E>,
     pub wide: usize,
     pub to: *mut V::E,
 }
 
-impl<V: Vector> Job for Columns<V> {
+impl<V: Vector> Job for Columns<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
         // SAFETY: the caller's promise.
-        unsafe { copy_columns::<V>(&self.panel, self.wide, self.to) }
+        unsafe { copy_columns::<V>(self.panel, self.wide, self.to) }
     }
 }
 
@@ -69,7 +68,8 @@ pub(super) unsafe fn copy_columns<V: Vector>(panel: &Operands<V::E>, wide: usize
             let from = panel.b.offset(column as isize * panel.b_column);
             if panel.b_k == 1 && lanes == V::LANES {
                 while k + V::LANES <= panel.k {
-                    V::transpose(from.add(k), panel.b_column, to.add(k * wide + column), wide);
+                    let to = to.add(k * wide + column);
+                    V::transpose(from.add(k), panel.b_column, |step, v| v.store(to.add(step * wide)));
                     k += V::LANES;
                 }
             }

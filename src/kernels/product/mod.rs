@@ -7,12 +7,14 @@
 mod copies;
 mod plain;
 mod small;
+mod thin;
 mod tiles;
 
-use crate::kernels::product::copies::{Columns, copy_rows};
+use crate::kernels::product::copies::{Columns, Groups};
 use crate::kernels::product::plain::{portable_f32, portable_f64};
 use crate::kernels::product::small::small;
-use crate::kernels::product::tiles::{Rows, copied_rows};
+use crate::kernels::product::thin::Dots;
+use crate::kernels::product::tiles::{CopiedRows, Rows};
 use crate::kernels::vector::Vector;
 use crate::kernels::{Level, pool};
 use crate::loops::types::{CONTRACT_BLOCK, SMALL_K};
@@ -72,7 +74,7 @@ macro_rules! entry {
         unsafe extern "C" fn $name(p: &Product) {
             let whole = Operands::of(p);
             // SAFETY: the caller's promise, see `Kernel`; a part lies in the whole, and parts write apart.
-            share(&whole, &|part| unsafe { product::<$vector>(&part) });
+            share(&whole, &|part| unsafe { product::<$vector>(part) });
         }
     };
 }
@@ -88,7 +90,8 @@ const BLOCK: usize = CONTRACT_BLOCK as usize;
 const ROWS: usize = 6;
 /// Rows of a tile of one vector.
 const TALL: usize = 12;
-/// Columns of `b` that are copied at a time, in bytes of a row: with [`BLOCK`] steps half a megabyte.
+/// Columns that are done at a time where `a` is copied for them, in bytes of a row; otherwise half as many, so
+/// that a block of `b` of [`BLOCK`] steps leaves room in half a megabyte of cache.
 const WIDE_BYTES: usize = 2048;
 /// Rows of `a` that are copied at a time; a multiple of [`ROWS`].
 const HIGH: usize = 96;
@@ -163,18 +166,18 @@ impl<E: Copy> Parts<E> {
 }
 
 /// The whole at once, or its parts on the threads of the pool.
-fn share<E: Copy>(p: &Operands<E>, compute: &(dyn Fn(Operands<E>) + Sync)) {
+fn share<E: Copy>(p: &Operands<E>, compute: &(dyn Fn(&Operands<E>) + Sync)) {
     let sizes = [p.m, p.n, p.k].map(|size| size as i64);
     let threads = if is_shared(sizes) { pool::threads() } else { 1 };
     if threads == 1 {
-        return compute(*p);
+        return compute(p);
     }
     // The longer side is cut: the operand along the other one is copied by everybody.
     let by_rows = p.m >= p.n;
     let (all, unit) = if by_rows { (p.m, TALL) } else { (p.n, 16) };
     let size = all.div_ceil(threads * PARTS_A_THREAD).next_multiple_of(unit);
     let whole = Parts(*p);
-    pool::share(all.div_ceil(size) as u32, &|i| compute(whole.part(by_rows, i * size, size)));
+    pool::share(all.div_ceil(size) as u32, &|i| compute(&whole.part(by_rows, i * size, size)));
 }
 
 thread_local! {
@@ -186,6 +189,19 @@ thread_local! {
 struct Copies {
     a: Vec<u64>,
     b: Vec<u64>,
+}
+
+/// Where the panels of `b` are read from.
+#[derive(Clone, Copy)]
+enum Panels<E> {
+    /// Where they lie.
+    InPlace,
+    /// Copied to the same place one after the other, because each is used once.
+    InTurn(*mut E),
+    /// Copied side by side, for rows that follow.
+    ToKeep(*mut E),
+    /// Copied before.
+    Kept(*const E),
 }
 
 /// Which operands are copied. By measurement, see docs/performance.md.
@@ -217,6 +233,15 @@ unsafe fn product<V: Vector>(p: &Operands<V::E>) {
         // SAFETY: the caller's promise.
         return unsafe { small::<V>(p) };
     }
+    if p.m == 1 && p.b_k == 1 && p.b_column != 1 && p.n >= V::LANES {
+        let whole = p.n - p.n % V::LANES;
+        // SAFETY: the caller's promise; the rest is a product of its own.
+        return unsafe {
+            V::enabled(Dots::<V>(&Operands { n: whole, ..*p }));
+            let b = p.b.offset(whole as isize * p.b_column);
+            product::<V>(&Operands { b, out: p.out.add(whole), n: p.n - whole, ..*p });
+        };
+    }
     let plan = Plan::of::<V>(p);
     if !plan.copy_a && !plan.copy_b {
         // SAFETY: the caller's promise; nothing is copied, so no room is needed.
@@ -240,7 +265,7 @@ unsafe fn product<V: Vector>(p: &Operands<V::E>) {
 /// # Safety
 /// As [`Kernel`]; where the plan copies an operand, there is room for a block of it.
 unsafe fn blocks<V: Vector>(p: &Operands<V::E>, plan: Plan, copy_a: *mut V::E, copy_b: *mut V::E) {
-    let wide = WIDE_BYTES / size_of::<V::E>();
+    let wide = if plan.copy_a { WIDE_BYTES } else { WIDE_BYTES / 2 } / size_of::<V::E>();
     let high = if plan.copy_a {
         HIGH
     } else if plan.copy_b {
@@ -263,51 +288,75 @@ unsafe fn blocks<V: Vector>(p: &Operands<V::E>, plan: Plan, copy_a: *mut V::E, c
                     part.b = p.b.offset(from as isize * p.b_k + column as isize * p.b_column);
                     part.out = p.out.offset(row as isize * p.out_row).add(column);
                     if plan.copy_a {
-                        copy_rows::<V::E>(&part, copy_a);
+                        V::enabled(Groups::<V> { part: &part, to: copy_a });
                         part.a = copy_a;
                     }
-                    block::<V>(&part, plan, copy_b, row == 0, from == 0);
+                    let panels = match row {
+                        _ if !plan.copy_b => Panels::InPlace,
+                        0 if p.m <= high => Panels::InTurn(copy_b),
+                        0 => Panels::ToKeep(copy_b),
+                        _ => Panels::Kept(copy_b),
+                    };
+                    block::<V>(&part, plan.copy_a, panels, from == 0);
                 }
             }
         }
     }
 }
 
-/// One block: its panels of columns, from left to right.
+/// One block: its panels of columns, from left to right. Where rows of `a` were copied, `part.a` is the copy.
 ///
 /// # Safety
-/// As [`blocks`]; `part.a` is the copy where the plan makes one.
-unsafe fn block<V: Vector>(
-    part: &Operands<V::E>,
-    plan: Plan,
-    copy_b: *mut V::E,
-    copy_now: bool,
-    first: bool,
-) {
+/// As [`blocks`].
+unsafe fn block<V: Vector>(part: &Operands<V::E>, copied_a: bool, panels: Panels<V::E>, first: bool) {
+    let in_place = matches!(panels, Panels::InPlace);
+    // The fewer the rows, the more columns it takes to hide the latency of a chain.
+    let many = match part.m {
+        _ if copied_a || !in_place => 2,
+        1 => 8,
+        2 | 3 => 4,
+        _ => 2,
+    };
     let mut column = 0;
     while column < part.n {
         let left = part.n - column;
-        let wide = if left > V::LANES { 2 * V::LANES } else { V::LANES };
+        let vectors = if left >= many * V::LANES { many } else { left.div_ceil(V::LANES).min(2) };
+        let wide = vectors * V::LANES;
         let mut panel = Operands { n: left.min(wide), ..*part };
         // SAFETY: the panel lies in the part, and its copy in the room of the block.
         unsafe {
             panel.b = part.b.offset(column as isize * part.b_column);
             panel.out = part.out.add(column);
-            if plan.copy_b {
-                let copy = copy_b.add(column * part.k);
-                if copy_now {
-                    V::enabled(Columns::<V> { panel, wide, to: copy });
-                }
-                panel = Operands { b: copy, b_k: wide as isize, b_column: 1, ..panel };
+            let copy = match panels {
+                Panels::InPlace => None,
+                Panels::InTurn(to) => Some(copied::<V>(&panel, wide, to)),
+                Panels::ToKeep(to) => Some(copied::<V>(&panel, wide, to.add(column * part.k))),
+                Panels::Kept(from) => Some(from.add(column * part.k)),
+            };
+            let whole = copy.is_some() || panel.n == wide;
+            if let Some(b) = copy {
+                panel = Operands { b, b_k: wide as isize, b_column: 1, ..panel };
             }
-            let whole = plan.copy_b || panel.n == wide;
-            match (plan.copy_a, wide == V::LANES) {
-                (true, true) => copied_rows::<V, 1>(&panel, first, whole),
-                (true, false) => copied_rows::<V, 2>(&panel, first, whole),
-                (false, true) => V::enabled(Rows::<V, TALL, 1> { panel, first, whole }),
-                (false, false) => V::enabled(Rows::<V, ROWS, 2> { panel, first, whole }),
+            let panel = &panel;
+            match (copied_a, vectors) {
+                (true, 1) => V::enabled(CopiedRows::<V, 1> { panel, first, whole }),
+                (true, _) => V::enabled(CopiedRows::<V, 2> { panel, first, whole }),
+                (false, 1) => V::enabled(Rows::<V, TALL, 1> { panel, first, whole }),
+                (false, 2) => V::enabled(Rows::<V, ROWS, 2> { panel, first, whole }),
+                (false, 4) => V::enabled(Rows::<V, 3, 4> { panel, first, whole }),
+                (false, _) => V::enabled(Rows::<V, 1, 8> { panel, first, whole }),
             }
         }
         column += wide;
     }
+}
+
+/// Where a panel of `wide` columns was copied to.
+///
+/// # Safety
+/// As [`Columns`].
+unsafe fn copied<V: Vector>(panel: &Operands<V::E>, wide: usize, to: *mut V::E) -> *const V::E {
+    // SAFETY: the caller's promise.
+    unsafe { V::enabled(Columns::<V> { panel, wide, to }) };
+    to
 }

@@ -1,105 +1,111 @@
 //! Products of few terms: separately rounded, folded in halves.
 
 use crate::kernels::product::Operands;
-use crate::kernels::product::copies::copy_columns;
-use crate::kernels::product::tiles::put;
+use crate::kernels::product::tiles::{put, take};
 use crate::kernels::vector::{Job, Vector};
 use crate::loops::types::SMALL_K;
-use std::mem::MaybeUninit;
 
-/// A product of at most [`SMALL_K`] terms: separately rounded, folded in halves.
+/// A product of at most [`SMALL_K`] terms.
 ///
 /// # Safety
-/// As [`Kernel`].
+/// As [`Kernel`](crate::kernels::product::Kernel).
 pub(super) unsafe fn small<V: Vector>(p: &Operands<V::E>) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match p.k {
-            0 | 1 => V::enabled(Small::<V, 0>(*p)),
-            2 => V::enabled(Small::<V, 1>(*p)),
-            3 | 4 => V::enabled(Small::<V, 2>(*p)),
-            5..=8 => V::enabled(Small::<V, 4>(*p)),
-            _ => V::enabled(Small::<V, 8>(*p)),
-        }
+    const { assert!(SMALL_K == 16) };
+    macro_rules! of {
+        ($($k:literal)*) => {
+            match p.k {
+                // SAFETY: the caller's promise.
+                $($k => unsafe { V::enabled(Small::<V, $k>(p)) },)*
+                _ => {}
+            }
+        };
     }
+    of!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
 }
 
 /// # Safety
-/// As [`Kernel`]; `FAR` is the greatest power of two below `p.k`: how far the farthest partners are apart.
-struct Small<V: Vector, const FAR: usize>(Operands<V::E>);
+/// As [`small`]; `p.k` is `K`.
+struct Small<'p, V: Vector, const K: usize>(&'p Operands<V::E>);
 
-impl<V: Vector, const FAR: usize> Job for Small<V, FAR> {
+impl<V: Vector, const K: usize> Job for Small<'_, V, K> {
     #[inline(always)]
     unsafe fn run(self) {
-        // SAFETY: the caller's promise.
-        unsafe { small_of::<V, FAR>(&self.0) }
-    }
-}
-
-/// # Safety
-/// As [`Small`].
-#[inline(always)]
-unsafe fn small_of<V: Vector, const FAR: usize>(p: &Operands<V::E>) {
-    let mut copy = MaybeUninit::<[V; 2 * SMALL_K as usize]>::uninit();
-    let mut column = 0;
-    while column < p.n {
-        let left = p.n - column;
-        let wide = if left > V::LANES { 2 * V::LANES } else { V::LANES };
-        let mut panel = Operands { n: left.min(wide), ..*p };
-        // SAFETY: the panel lies in the product, and `copy` has room for two vectors a step.
-        unsafe {
-            panel.b = p.b.offset(column as isize * p.b_column);
-            panel.out = p.out.add(column);
-            if p.b_column != 1 || panel.n < wide {
-                let copy = copy.as_mut_ptr().cast::<V::E>();
-                copy_columns::<V>(&panel, wide, copy);
-                panel = Operands { b: copy, b_k: wide as isize, b_column: 1, ..panel };
+        let p = self.0;
+        let mut column = 0;
+        while column < p.n {
+            let lanes = (p.n - column).min(V::LANES);
+            // SAFETY: rows and columns lie in the product.
+            unsafe {
+                let y = columns::<V, K>(p, column, lanes);
+                let out = p.out.add(column);
+                let mut row = 0;
+                // Half of the registers hold `b`; where they cannot, two rows share what is read of it.
+                if K > 8 {
+                    while row + 2 <= p.m {
+                        rows::<V, 2, K>(p, &y, row, out, lanes);
+                        row += 2;
+                    }
+                }
+                while row < p.m {
+                    rows::<V, 1, K>(p, &y, row, out, lanes);
+                    row += 1;
+                }
             }
-            if wide == V::LANES {
-                small_rows::<V, 2, 1, FAR>(&panel);
-            } else {
-                small_rows::<V, 1, 2, FAR>(&panel);
-            }
+            column += V::LANES;
         }
-        column += wide;
     }
 }
 
+/// All steps of `lanes` columns of `b`.
+///
 /// # Safety
-/// As [`Kernel`]; `b` has whole vectors, whatever `n` says.
+/// The columns lie in the product.
 #[inline(always)]
-unsafe fn small_rows<V: Vector, const R: usize, const N: usize, const FAR: usize>(panel: &Operands<V::E>) {
-    let mut row = 0;
-    // SAFETY: each tile lies in the panel.
+unsafe fn columns<V: Vector, const K: usize>(p: &Operands<V::E>, column: usize, lanes: usize) -> [V; K] {
+    // SAFETY: all addresses lie in the columns.
     unsafe {
-        let at = |row: usize| Operands {
-            a: panel.a.offset(row as isize * panel.a_row),
-            out: panel.out.offset(row as isize * panel.out_row),
-            ..*panel
-        };
-        while row + R <= panel.m {
-            small_tile::<V, R, N, FAR>(&at(row));
-            row += R;
+        let from = p.b.offset(column as isize * p.b_column);
+        let at = |k: usize| from.offset(k as isize * p.b_k);
+        let mut y = [V::zero(); K];
+        if p.b_column == 1 {
+            for (k, y) in y.iter_mut().enumerate() {
+                *y = take(at(k), lanes);
+            }
+        } else if p.b_k == 1 && lanes == V::LANES {
+            let blocks = K / V::LANES * V::LANES;
+            for k in (0..blocks).step_by(V::LANES) {
+                V::transpose(from.add(k), p.b_column, |step, v| y[k + step] = v);
+            }
+            for k in blocks..K {
+                y[k] = V::gather(at(k), p.b_column);
+            }
+        } else {
+            for (k, y) in y.iter_mut().enumerate() {
+                *y = V::gather_part(at(k), p.b_column, lanes);
+            }
         }
-        if row < panel.m {
-            small_tile::<V, 1, N, FAR>(&at(row));
-        }
+        y
     }
 }
 
+/// `R` rows of results.
+///
 /// # Safety
-/// As [`small_rows`].
+/// The rows lie in the product, and `lanes` results of each at `out`.
 #[inline(always)]
-unsafe fn small_tile<V: Vector, const R: usize, const N: usize, const FAR: usize>(p: &Operands<V::E>) {
-    // SAFETY: all addresses lie in the tile.
+unsafe fn rows<V: Vector, const R: usize, const K: usize>(
+    p: &Operands<V::E>,
+    y: &[V; K],
+    row: usize,
+    out: *mut V::E,
+    lanes: usize,
+) {
+    // SAFETY: all addresses lie in the rows.
     unsafe {
-        let sums = if p.k == 0 { [[V::zero(); N]; R] } else { half_1::<V, R, N, FAR>(p, 0) };
-        let last = p.n - (N - 1) * V::LANES;
-        for (r, sums) in sums.iter().enumerate() {
-            for (v, sum) in sums.iter().enumerate() {
-                let to = p.out.offset(r as isize * p.out_row).add(v * V::LANES);
-                put(to, if v + 1 == N { last } else { V::LANES }, *sum);
-            }
+        let a = p.a.offset(row as isize * p.a_row);
+        let sums = if K == 0 { [V::zero(); R] } else { half_1::<V, R, K>(p, a, y, 0) };
+        for (r, sum) in sums.into_iter().enumerate() {
+            put(out.offset((row + r) as isize * p.out_row), lanes, sum);
         }
     }
 }
@@ -107,27 +113,20 @@ unsafe fn small_tile<V: Vector, const R: usize, const N: usize, const FAR: usize
 /// The products of step `k`.
 ///
 /// # Safety
-/// As [`small_rows`]; `k` is below `p.k`.
+/// As [`rows`], whose first begins at `a`.
 #[inline(always)]
-unsafe fn products<V: Vector, const R: usize, const N: usize, const FAR: usize>(
+unsafe fn products<V: Vector, const R: usize, const K: usize>(
     p: &Operands<V::E>,
+    a: *const V::E,
+    y: &[V; K],
     k: usize,
-) -> [[V; N]; R] {
-    // SAFETY: all addresses lie in the tile.
-    unsafe {
-        let mut y = [V::zero(); N];
-        for (v, y) in y.iter_mut().enumerate() {
-            *y = V::load(p.b.offset(k as isize * p.b_k).add(v * V::LANES));
-        }
-        let mut all = [y; R];
-        for (r, all) in all.iter_mut().enumerate() {
-            let x = V::splat(p.a.offset(r as isize * p.a_row + k as isize * p.a_k));
-            for v in all.iter_mut() {
-                *v = x.mul(*v);
-            }
-        }
-        all
+) -> [V; R] {
+    let mut all = [y[k]; R];
+    for (r, v) in all.iter_mut().enumerate() {
+        // SAFETY: row and step lie in the product.
+        unsafe { *v = V::splat(a.offset(r as isize * p.a_row + k as isize * p.a_k)).mul(*v) };
     }
+    all
 }
 
 /// `$name`: step `k` and all that is folded into it, where partners are `$apart` apart.
@@ -136,20 +135,19 @@ macro_rules! half {
         /// # Safety
         /// As [`products`].
         #[inline(always)]
-        unsafe fn $name<V: Vector, const R: usize, const N: usize, const FAR: usize>(
+        unsafe fn $name<V: Vector, const R: usize, const K: usize>(
             p: &Operands<V::E>,
+            a: *const V::E,
+            y: &[V; K],
             k: usize,
-        ) -> [[V; N]; R] {
-            // SAFETY: the caller's promise; a partner that is not there is not read.
+        ) -> [V; R] {
+            // SAFETY: the caller's promise.
             unsafe {
-                let mut sums = $next::<V, R, N, FAR>(p, k);
-                // Nearer partners are always there, farther ones never.
-                if $apart < FAR || $apart == FAR && k + $apart < p.k {
-                    let others = $next::<V, R, N, FAR>(p, k + $apart);
-                    for (sums, others) in sums.iter_mut().zip(&others) {
-                        for (sum, other) in sums.iter_mut().zip(others) {
-                            *sum = sum.add(*other);
-                        }
+                let mut sums = $next::<V, R, K>(p, a, y, k);
+                if k + $apart < K {
+                    let others = $next::<V, R, K>(p, a, y, k + $apart);
+                    for (sum, other) in sums.iter_mut().zip(others) {
+                        *sum = sum.add(other);
                     }
                 }
                 sums

@@ -7,23 +7,29 @@ use crate::kernels::vector::{Job, Vector};
 ///
 /// # Safety
 /// As [`Rows`].
-pub(super) unsafe fn copied_rows<V: Vector, const N: usize>(
-    panel: &Operands<V::E>,
-    first: bool,
-    whole: bool,
-) {
-    for row in (0..panel.m).step_by(ROWS) {
-        // SAFETY: the group lies in the copy.
-        unsafe {
-            let group = Operands {
-                a: panel.a.add(row * panel.k),
-                out: panel.out.offset(row as isize * panel.out_row),
-                m: (panel.m - row).min(ROWS),
-                a_row: 1,
-                a_k: ROWS as isize,
-                ..*panel
-            };
-            V::enabled(Rows::<V, ROWS, N> { panel: group, first, whole });
+pub(super) struct CopiedRows<'p, V: Vector, const N: usize> {
+    pub panel: &'p Operands<V::E>,
+    pub first: bool,
+    pub whole: bool,
+}
+
+impl<V: Vector, const N: usize> Job for CopiedRows<'_, V, N> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let panel = self.panel;
+        for row in (0..panel.m).step_by(ROWS) {
+            // SAFETY: the group lies in the copy.
+            unsafe {
+                let group = Operands {
+                    a: panel.a.add(row * panel.k),
+                    out: panel.out.offset(row as isize * panel.out_row),
+                    m: (panel.m - row).min(ROWS),
+                    a_row: 1,
+                    a_k: ROWS as isize,
+                    ..*panel
+                };
+                rows::<V, ROWS, N>(&group, self.first, self.whole);
+            }
         }
     }
 }
@@ -32,17 +38,17 @@ pub(super) unsafe fn copied_rows<V: Vector, const N: usize>(
 ///
 /// # Safety
 /// The operands are there; `whole` means that `b` has whole vectors, whatever `n` says.
-pub(super) struct Rows<V: Vector, const R: usize, const N: usize> {
-    pub panel: Operands<V::E>,
+pub(super) struct Rows<'p, V: Vector, const R: usize, const N: usize> {
+    pub panel: &'p Operands<V::E>,
     pub first: bool,
     pub whole: bool,
 }
 
-impl<V: Vector, const R: usize, const N: usize> Job for Rows<V, R, N> {
+impl<V: Vector, const R: usize, const N: usize> Job for Rows<'_, V, R, N> {
     #[inline(always)]
     unsafe fn run(self) {
         // SAFETY: the caller's promise.
-        unsafe { rows::<V, R, N>(&self.panel, self.first, self.whole) }
+        unsafe { rows::<V, R, N>(self.panel, self.first, self.whole) }
     }
 }
 
@@ -132,7 +138,7 @@ unsafe fn tile<V: Vector, const R: usize, const N: usize>(p: &Operands<V::E>, fi
 /// # Safety
 /// `lanes` elements, at least one, are readable.
 #[inline(always)]
-unsafe fn take<V: Vector>(from: *const V::E, lanes: usize) -> V {
+pub(super) unsafe fn take<V: Vector>(from: *const V::E, lanes: usize) -> V {
     // SAFETY: the caller's promise.
     unsafe { if lanes == V::LANES { V::load(from) } else { V::load_part(from, lanes) } }
 }
