@@ -90,10 +90,13 @@ pub fn forward(graph: &Graph, root: NodeId) -> Forward {
     Forward { shown: shown.into_values().collect(), hidden }
 }
 
+/// Op, operands with their types, attributes: nodes that share it have the same value.
+type Computation<'g> = (&'g str, Vec<(NodeId, &'g Type)>, &'g Attrs);
+
 /// For each node the first that is sure to have the same value.
 fn same(graph: &Graph, sayer: &Sayer<'_>, live: &[bool]) -> Vec<NodeId> {
     let mut same: Vec<NodeId> = graph.ids().collect();
-    let mut known: HashMap<(&str, Vec<(NodeId, &Type)>, &Attrs), NodeId> = HashMap::new();
+    let mut known: HashMap<Computation<'_>, NodeId> = HashMap::new();
     for id in graph.ids().filter(|id| live[id.index()]) {
         let node = graph.node(id);
         if node.name.is_some() {

@@ -9,8 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Pictures with more values are folded.
 pub const MOST: usize = 40;
 
+/// Pairs of nodes that should be one.
+type Step = fn(&Picture) -> Vec<(usize, usize)>;
+
 pub fn fold(picture: Picture, most: usize) -> Picture {
-    let steps: [fn(&Picture) -> Vec<(usize, usize)>; 3] = [nameless, variables, first_names];
+    let steps: [Step; 3] = [nameless, variables, first_names];
     let mut picture = picture;
     for step in steps {
         if picture.values() > most {

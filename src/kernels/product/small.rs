@@ -76,8 +76,8 @@ unsafe fn columns<V: Vector, const K: usize>(p: &Operands<V::E>, column: usize, 
             for k in (0..blocks).step_by(V::LANES) {
                 V::transpose(from.add(k), p.b_column, |step, v| y[k + step] = v);
             }
-            for k in blocks..K {
-                y[k] = V::gather(at(k), p.b_column);
+            for (k, y) in y.iter_mut().enumerate().skip(blocks) {
+                *y = V::gather(at(k), p.b_column);
             }
         } else {
             for (k, y) in y.iter_mut().enumerate() {
