@@ -91,6 +91,8 @@ pub fn exit_code(found: &Diagnostics) -> u8 {
 
 /// What [`back`] shows after each of its stages.
 pub enum Dump<'a> {
+    /// Before the first pass, with the sizes put in.
+    Start(&'a Function),
     /// After a pass.
     Pass(&'a Report, &'a Function),
     /// After the last pass.
@@ -106,7 +108,9 @@ pub fn back(
     checks: Checks,
     dump: &mut dyn FnMut(Dump<'_>),
 ) -> Result<loops::types::Program, InternalError> {
-    let verified = optimize(function, target, passes, checks, &mut |r, f| dump(Dump::Pass(r, f)))?;
+    let function = opt::specialize(function, &known_sizes(target));
+    dump(Dump::Start(&function));
+    let verified = opt::run(function, passes, checks, &mut |r, f| dump(Dump::Pass(r, f)))?;
     dump(Dump::Opt(verified.function()));
     let program = lower::lower(&verified, target)?;
     dump(Dump::Loops(&program));

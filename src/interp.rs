@@ -75,7 +75,7 @@ impl std::error::Error for EvalError {}
 
 /// The values of `roots`. Only what they depend on is computed.
 pub fn eval(graph: &Graph, roots: &[NodeId], bindings: &Bindings) -> Result<Vec<ArrayD<f64>>, EvalError> {
-    let values = run(graph, roots, bindings, Retain::Roots)?;
+    let values = run(graph, roots, bindings, Retain::Roots, Round::Never)?;
     let value = |r: &NodeId| values[r.index()].as_deref().expect("roots are computed").clone();
     Ok(roots.iter().map(value).collect())
 }
@@ -86,14 +86,24 @@ pub fn trace(
     roots: &[NodeId],
     bindings: &Bindings,
 ) -> Result<Vec<Option<ArrayD<f64>>>, EvalError> {
-    let values = run(graph, roots, bindings, Retain::All)?;
+    let values = run(graph, roots, bindings, Retain::All, Round::Never)?;
+    Ok(values.into_iter().map(|v| v.map(Arc::unwrap_or_clone)).collect())
+}
+
+/// As [`trace`], with each value rounded to its declared type: what overflows there does so here.
+pub fn trace_rounded(
+    graph: &Graph,
+    roots: &[NodeId],
+    bindings: &Bindings,
+) -> Result<Vec<Option<ArrayD<f64>>>, EvalError> {
+    let values = run(graph, roots, bindings, Retain::All, Round::ToType)?;
     Ok(values.into_iter().map(|v| v.map(Arc::unwrap_or_clone)).collect())
 }
 
 /// One call of a function: the values of its results, in order, and of its guard. Updated leaves take their new
 /// values in `bindings.nodes` afterwards, all computed from the old ones. The step number is the caller's to count.
 pub fn step(function: &Function, bindings: &mut Bindings) -> Result<StepValues, EvalError> {
-    let values = run(&function.graph, &function.roots(), bindings, Retain::Roots)?;
+    let values = run(&function.graph, &function.roots(), bindings, Retain::Roots, Round::Never)?;
     let value = |id: NodeId| {
         let held = values[id.index()].as_ref().expect("roots are computed");
         held.as_ref().clone()
@@ -121,11 +131,18 @@ enum Retain {
     Roots,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Round {
+    Never,
+    ToType,
+}
+
 fn run(
     graph: &Graph,
     roots: &[NodeId],
     bindings: &Bindings,
     retain: Retain,
+    round: Round,
 ) -> Result<Vec<Option<Arc<ArrayD<f64>>>>, EvalError> {
     let needed = needed(graph, roots, bindings);
     let mut users = vec![0usize; graph.nodes.len()];
@@ -145,12 +162,15 @@ fn run(
             continue;
         }
         let id = NodeId(i as u32);
-        let value = value_of(id, node, &values, graph, bindings).map_err(|kind| EvalError {
+        let mut value = value_of(id, node, &values, graph, bindings).map_err(|kind| EvalError {
             node: id,
             op: node.op.name,
             name: node.name.clone(),
             kind,
         })?;
+        if round == Round::ToType && node.ty.dtype == DType::F32 {
+            value.mapv_inplace(|x| f64::from(x as f32));
+        }
         values[i] = Some(Arc::new(value));
         if retain == Retain::Roots {
             for o in &node.operands {

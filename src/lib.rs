@@ -27,7 +27,8 @@
 //!    streams.
 //! 6. [`explain`]: the gradient as a person would write it; [`trace`]: the numbers of one step; [`picture`]: the
 //!    graph as a person would draw it; [`gradcheck`]: the gradient against differences.
-//! 7. [`cli`]: one file a subcommand, the only part that prints.
+//! 7. [`model`]: a program as a value, for snapshots in Rust tests.
+//! 8. [`cli`]: one file a subcommand, the only part that prints.
 
 pub mod autodiff;
 pub mod check;
@@ -42,6 +43,7 @@ pub mod ir;
 pub mod kernels;
 pub mod loops;
 pub mod lower;
+pub mod model;
 pub mod ops;
 pub mod opt;
 pub mod picture;
@@ -57,3 +59,5 @@ pub mod syntax;
 pub mod tensor;
 pub mod trace;
 pub mod using;
+
+pub use model::{CompileError, Model, compile};

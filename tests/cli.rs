@@ -37,17 +37,52 @@ fn explain() {
 
 #[test]
 fn passes() {
-    let text = shown(&["passes", "examples/lesson.nn"]);
-    // Times are another every time, and the column is as wide as they are.
-    let line = |l: &str| {
-        let mut words: Vec<&str> = l.split_whitespace().collect();
-        if let Some(ms) = words.iter().position(|w| *w == "ms") {
-            assert!(words[ms - 1].parse::<f64>().is_ok_and(|t| t >= 0.0), "{l}");
-            words[ms - 1] = "…";
-        }
-        words.join(" ") + "\n"
-    };
-    insta::assert_snapshot!(text.lines().map(line).collect::<String>());
+    insta::assert_snapshot!(
+        [&["passes", "examples/lesson.nn"][..], &["passes", "examples/lesson.nn", "--diff"]]
+            .map(shown)
+            .concat()
+    );
+    // Times only when asked for: the rest can be committed.
+    let text = succeed(&root(), &["passes", "examples/lesson.nn", "--time"]);
+    let ms = |l: &str| l.split_whitespace().any(|w| w == "ms");
+    assert!(text.lines().skip(1).all(ms) && text.lines().count() >= 7, "{text}");
+    let one = succeed(&root(), &["passes", "examples/lesson.nn", "--diff", "--only", "simplify"]);
+    assert!(one.starts_with("simplify: ") && one.matches(" nodes\n").count() == 1, "{one}");
+}
+
+/// What each pass made of a step computes what the step did before.
+#[test]
+fn passes_are_checked_on_a_batch() {
+    for file in ["lesson", "cross_entropy", "digits", "gradient_penalty", "embedding"] {
+        let text = succeed(&root(), &["passes", "--check-passes", &format!("examples/{file}.nn")]);
+        let verdicts: Vec<&str> = text
+            .lines()
+            .skip(1)
+            .map(|l| l.split("  ").filter(|c| !c.is_empty()).nth(2).unwrap_or(""))
+            .collect();
+        assert!(verdicts.len() >= 6 && verdicts.iter().all(|v| v.trim().starts_with("equal")), "{text}");
+    }
+}
+
+#[test]
+fn diff() {
+    let dir = scratch("diff");
+    let lesson = std::fs::read_to_string(root().join("examples/lesson.nn")).expect("the lesson");
+    let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).expect("written");
+    write("a.nn", &lesson);
+    write("renamed.nn", &format!("# the same\n{}", lesson.replace("w1", "first").replace("parts", "pieces")));
+    write("bent.nn", &lesson.replace("a = x @ w1", "a = tanh(x @ w1)"));
+    write("adam.nn", &lesson.replace("sgd(lr=0.001) ", "adam(lr=0.001)"));
+    write("longer.nn", &lesson.replace("STEPS = 3000", "STEPS = 4000").replace("lr=0.001)", "lr=0.002)"));
+    assert_eq!(succeed(&dir, &["diff", "a.nn", "renamed.nn"]), "");
+    let text = ["bent.nn", "longer.nn"].map(|other| {
+        let output = run_in(&dir, &["diff", "a.nn", other]);
+        assert_eq!(output.status.code(), Some(1), "{other}");
+        format!("$ nn diff a.nn {other}\n{}", stdout(&output))
+    });
+    insta::assert_snapshot!(text.concat());
+    let adam = run_in(&dir, &["diff", "a.nn", "adam.nn"]);
+    assert!(stdout(&adam).starts_with("the step of training differs:\n"), "{}", stdout(&adam));
 }
 
 #[test]
@@ -158,61 +193,6 @@ fn run_times_each_stage() {
     // Nothing is counted twice.
     let (total, stages) = ms.split_last().expect("lines");
     assert!((stages.iter().sum::<f64>() - total).abs() < 0.02, "{text}");
-}
-
-#[test]
-fn snapshots_of_a_model_are_written_compared_and_renewed() {
-    let dir = scratch("snapshot");
-    let lesson = std::fs::read_to_string(root().join("examples/lesson.nn")).expect("the lesson");
-    let write = |text: &str| std::fs::write(dir.join("m.nn"), text).expect("written");
-    let exists = |name: &str| dir.join(name).exists();
-    let check = || run_in(&dir, &["snapshot", "--check", "m.nn"]);
-    write(&lesson);
-    // Nothing to compare with is a difference.
-    assert_eq!(check().status.code(), Some(1));
-    assert_eq!(succeed(&dir, &["snapshot", "m.nn"]), "");
-    for stage in ["graph", "grad", "opt"] {
-        assert!(exists(&format!("m.nn.{stage}.snap")), "{stage}");
-    }
-    let same = check();
-    assert_eq!(same.status.code(), Some(0), "{}", stdout(&same));
-    assert_eq!(stdout(&same), "");
-
-    // Comments and the order of independent statements do not matter.
-    let (w1, w2) =
-        ("variable w1: f32[2, 3] = normal(stddev=1, seed=1, rng=\"tf1\")\n", "variable w2: f32[3, 1]");
-    assert!(lesson.contains(w1) && lesson.contains(w2));
-    let moved = lesson.replace(w1, "").replace("a = x @ w1", &format!("# moved\n{w1}\na = x @ w1"));
-    write(&moved);
-    assert_eq!(check().status.code(), Some(0), "{}", stdout(&check()));
-
-    write(&lesson.replace("mean(square(y - y_))", "mean(abs(y - y_))"));
-    let changed = check();
-    assert_eq!(changed.status.code(), Some(1));
-    let text = stdout(&changed);
-    let all = |mark: char| text.lines().filter(|l| l.starts_with(mark)).collect::<Vec<_>>().join("\n");
-    assert!(text.contains("m.nn.graph.snap differs"), "{text}");
-    assert!(all('-').contains("pow") && all('+').contains("abs"), "{text}");
-    assert!(exists("m.nn.graph.snap.new"));
-    let read = |name: &str| std::fs::read_to_string(dir.join(name)).expect("readable");
-    let (old, new) = (read("m.nn.graph.snap"), read("m.nn.graph.snap.new"));
-    assert!(new.starts_with("---\nsource: nn snapshot\n") && new != old, "{new}");
-    insta::assert_snapshot!(format!("{old}==== after the edit\n{new}"));
-
-    // Written anew, they agree again.
-    succeed(&dir, &["snapshot", "m.nn"]);
-    assert_eq!(check().status.code(), Some(0));
-    assert_eq!(read("m.nn.graph.snap"), new);
-}
-
-#[test]
-fn a_file_that_does_not_compile_has_no_snapshot() {
-    let dir = scratch("snapshot_of_an_error");
-    std::fs::write(dir.join("m.nn"), "y = nothing\n").expect("written");
-    let output = run_in(&dir, &["snapshot", "m.nn"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("NN0101"));
-    assert!(!dir.join("m.nn.graph.snap").exists());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::driver::Dump;
 use crate::ir::graph::{Function, NodeId};
 use crate::loops::cost::{self, Cost, Life};
 use crate::loops::types::{Kernel, Program as Loops};
+use crate::opt::{self, Arithmetic};
 use crate::runtime::error::RunError;
 use crate::runtime::session::{Options, Session};
 use crate::runtime::store;
@@ -118,7 +119,8 @@ impl Memory {
 impl Costs {
     fn of(program: &Program, train: &Train, rows: i64, level: u8) -> Result<Costs, InternalError> {
         let mut optimized = Function::default();
-        let loops = ir::lower(program, train, Some(rows), level, &mut |dump| {
+        let passes = opt::select(level, Arithmetic::Exact, &[]);
+        let loops = ir::lower(program, train, Some(rows), &passes, &mut |dump| {
             if let Dump::Opt(function) = dump {
                 optimized = function.clone();
             }

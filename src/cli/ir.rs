@@ -11,7 +11,7 @@ use crate::ir::dim::Sizes;
 use crate::ir::graph::Function;
 use crate::ir::print::{self, Shapes, Style};
 use crate::loops;
-use crate::opt::{self, Arithmetic, Checks};
+use crate::opt::{self, Arithmetic, Checks, Pass};
 use crate::source::{SourceFile, Sources, Span};
 use crate::syntax;
 
@@ -126,7 +126,8 @@ fn text(args: &Args, loaded: &Loaded) -> Result<Result<String, String>, Internal
     }
     let mut after = None;
     let mut last = None;
-    let lowered = lower(program, train, args.batch, args.opt, &mut |dump| match dump {
+    let passes = opt::select(args.opt, Arithmetic::Exact, &[]);
+    let lowered = lower(program, train, args.batch, &passes, &mut |dump| match dump {
         Dump::Pass(report, function) if args.after.as_deref() == Some(report.pass) => {
             after = Some(function.clone());
         }
@@ -148,7 +149,7 @@ fn text(args: &Args, loaded: &Loaded) -> Result<Result<String, String>, Internal
     })
 }
 
-fn no_pass(name: &str) -> String {
+pub fn no_pass(name: &str) -> String {
     let names: Vec<&str> = opt::PASSES.iter().map(|p| p.name).collect();
     format!("no pass `{name}` ran; the passes are {}", names.join(", "))
 }
@@ -179,11 +180,10 @@ pub fn lower(
     program: &Program,
     train: &Train,
     batch: Option<i64>,
-    level: u8,
+    passes: &[&'static Pass],
     dump: &mut dyn FnMut(Dump<'_>),
 ) -> Result<loops::types::Program, InternalError> {
     let rows = batch.or(train.batch.map(|n| n as i64));
     let target = driver::train_target(program, train, rows);
-    let passes = opt::select(level, Arithmetic::Exact, &[]);
-    driver::back(driver::step(program, train), &target, &passes, Checks::default(), dump)
+    driver::back(driver::step(program, train), &target, passes, Checks::default(), dump)
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod cost;
+mod diff;
 mod doc;
 mod explain;
 mod grad;
@@ -13,6 +14,7 @@ mod load;
 mod output;
 mod passes;
 mod predict;
+mod replay;
 mod run;
 mod shell;
 mod snapshot;
@@ -84,6 +86,8 @@ enum Command {
     Cost(cost::Args),
     /// Write the stages of a file as snapshots, or compare with them.
     Snapshot(snapshot::Args),
+    /// Show what differs between two models, names, order and comments apart.
+    Diff(diff::Args),
     /// Measure the first train directive.
     Bench(bench::Args),
     /// Say what an op, a function or an optimizer does.
@@ -115,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Passes(args) => passes::run(&args, shell),
         Command::Cost(args) => cost::run(&args, shell),
         Command::Snapshot(args) => snapshot::run(&args, shell),
+        Command::Diff(args) => diff::run(&args, shell),
         Command::Bench(args) => bench::run(&args, shell),
         Command::Doc(args) => doc::run(&args, shell),
         Command::Explain(args) => explain::run(&args, shell),

@@ -3,13 +3,15 @@
 use crate::cli::Exit;
 use crate::cli::load::{self, Loaded};
 use crate::cli::output::{Bar, Terminal};
+use crate::cli::replay;
 use crate::cli::shell::Shell;
 use crate::diag::Diagnostics;
 use crate::opt::Arithmetic;
 use crate::runtime::engine::{Backend, Settings};
 use crate::runtime::error::RunError;
-use crate::runtime::output::Output;
-use crate::runtime::session::{self, Options};
+use crate::runtime::output::{Collected, Output};
+use crate::runtime::session::{self, Options, Session};
+use crate::runtime::unwritten::Unwritten;
 use crate::source::Sources;
 use crate::stage::Stage;
 use std::path::PathBuf;
@@ -37,6 +39,15 @@ pub struct Args {
     /// Milliseconds per stage, on stderr.
     #[arg(long)]
     time: bool,
+    /// If a loss becomes NaN or infinite, run up to that step again and name the value where it began.
+    #[arg(long)]
+    nan_guard: bool,
+    /// Only run up to this step of the first training, from 0, and show its values, computed op by op.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(i64).range(0..), conflicts_with_all = ["resume", "nan_guard"])]
+    replay_step: Option<i64>,
+    /// Which train directive --replay-step means, from 1.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "replay_step")]
+    train: usize,
 }
 
 /// Options of every command that runs a program.
@@ -84,6 +95,9 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         Err(exit) => return exit,
     };
     let Ready { mut loaded, options } = ready;
+    if let Some(step) = args.replay_step {
+        return replay::show(&loaded, &options, args.train, step, shell);
+    }
     loaded.files = loaded.files.writing(args.out.clone(), args.allow_write.clone());
     let options = Options { resume: args.resume.clone(), ..options };
     if loaded.program.directives.is_empty() {
@@ -93,10 +107,14 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     let mut record = |stage: Stage, took: Duration| times.add(stage, took);
     let bar = if args.no_progress { Bar::Never } else { Bar::Auto };
     let mut terminal = Terminal::new(shell, bar);
-    let result = session::run(&loaded.program, options, &loaded.files, &mut terminal, &mut record);
+    let result = session::run(&loaded.program, options.clone(), &loaded.files, &mut terminal, &mut record);
     terminal.flush();
     let exit = match result {
         Ok(()) => Exit::OK,
+        Err(RunError::NotFinite(e)) if args.nan_guard => {
+            let told = replay::blame(&loaded, &args.file, &options, *e);
+            failed(&told, &loaded.sources, shell)
+        }
         Err(e) => failed(&e, &loaded.sources, shell),
     };
     if args.time {
@@ -125,9 +143,23 @@ pub fn ready(file: &str, how: &How, shell: &Shell) -> Result<Ready, Exit> {
         },
         opt: how.opt,
         arithmetic: if how.fast_math { Arithmetic::Fast } else { Arithmetic::Exact },
+        skip: vec![],
         threads: how.threads.map(usize::from),
     };
     Ok(Ready { loaded, options: Options { settings, data, ..Options::default() } })
+}
+
+/// A run that writes and prints nothing, prepared for `work`.
+pub fn quietly<T>(
+    loaded: &Loaded,
+    options: &Options,
+    work: impl FnOnce(&mut Session<'_>) -> Result<T, RunError>,
+) -> Result<T, RunError> {
+    let files = Unwritten::over(&loaded.files);
+    let (mut output, mut record) = (Collected::default(), |_, _| {});
+    let mut session = Session::new(&loaded.program, options.clone(), &files, &mut output, &mut record);
+    session.prepare()?;
+    work(&mut session)
 }
 
 /// Reports why a run stopped.

@@ -1,4 +1,4 @@
-//! `nn snapshot`: stages of a program as files beside it, in insta's format, to commit and compare.
+//! `nn snapshot`: stages of a program as files, in insta's format, to commit and compare.
 
 use crate::cli::Exit;
 use crate::cli::ir;
@@ -8,6 +8,9 @@ use crate::diag::InternalError;
 use crate::diag::render::{Shown, Style};
 use crate::driver::{self, Dump};
 use crate::ir::print;
+use crate::opt::{self, Arithmetic};
+use crate::source::FileId;
+use similar::TextDiff;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Debug)]
@@ -21,6 +24,12 @@ pub struct Args {
     /// Compare instead of writing: exit 1 if a snapshot differs or is missing.
     #[arg(long)]
     check: bool,
+    /// Put the `.snap.new` that a comparison left in the place of the snapshot.
+    #[arg(long, conflicts_with = "check")]
+    accept: bool,
+    /// Where the snapshots are, if not beside the programs.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
     #[command(flatten)]
     given: load::Given,
 }
@@ -47,29 +56,53 @@ impl Stage {
 pub fn run(args: &Args, shell: &Shell) -> Exit {
     let mut worst = Exit::OK;
     for file in &args.files {
-        for stage in &args.stages {
-            let exit = one(file, *stage, args, shell);
-            if exit.0 > worst.0 {
-                worst = exit;
-            }
+        let exit = one(file, args, shell);
+        if exit.0 > worst.0 {
+            worst = exit;
         }
+    }
+    if args.check && worst == Exit::SOURCE {
+        shell.note("`nn snapshot --accept` with the same arguments takes the new snapshots over");
     }
     worst
 }
 
-fn one(file: &str, stage: Stage, args: &Args, shell: &Shell) -> Exit {
+fn one(file: &str, args: &Args, shell: &Shell) -> Exit {
+    let place = |stage: &Stage| {
+        let name = Path::new(file).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let path = args.dir.as_ref().map_or_else(|| PathBuf::from(file), |dir| dir.join(name));
+        PathBuf::from(format!("{}.{}.snap", path.to_string_lossy(), stage.name()))
+    };
+    if args.accept {
+        return args
+            .stages
+            .iter()
+            .map(|stage| accept(&place(stage), shell))
+            .find(|e| *e != Exit::OK)
+            .unwrap_or(Exit::OK);
+    }
     let loaded = match load::load(file, &args.given, None, shell) {
         Ok(l) => l,
         Err(exit) => return exit,
     };
-    let body = match body(&loaded, stage) {
-        Ok(Some(body)) => body,
-        Ok(None) => return Exit::OK,
-        Err(bug) => return shell.internal(&bug),
-    };
-    let path = PathBuf::from(format!("{file}.{}.snap", stage.name()));
-    let text = format!("---\nsource: nn snapshot\nexpression: {}\n---\n{body}", stage.name());
-    if args.check { compare(&path, &text, shell) } else { write(&path, &text, shell) }
+    let mut worst = Exit::OK;
+    for stage in &args.stages {
+        let body = match body(&loaded, *stage) {
+            Ok(Some(body)) => body,
+            Ok(None) => continue,
+            Err(bug) => return shell.internal(&bug),
+        };
+        let snapshot = Snapshot { head: head(&loaded, *stage), body };
+        let path = place(stage);
+        let exit = match args.check {
+            true => snapshot.compare(&path, shell),
+            false => snapshot.write(&path, shell),
+        };
+        if exit.0 > worst.0 {
+            worst = exit;
+        }
+    }
+    worst
 }
 
 /// The canonical text of a stage; `None` if the program has no training and so no such stage.
@@ -86,7 +119,8 @@ fn body(loaded: &Loaded, stage: Stage) -> Result<Option<String>, InternalError> 
         Stage::Step => print::canonical(&driver::step(program, train)),
         Stage::Opt => {
             let mut text = String::new();
-            ir::lower(program, train, None, 2, &mut |dump| {
+            let passes = opt::select(2, Arithmetic::Exact, &[]);
+            ir::lower(program, train, None, &passes, &mut |dump| {
                 if let Dump::Opt(function) = dump {
                     text = print::canonical(function);
                 }
@@ -96,68 +130,90 @@ fn body(loaded: &Loaded, stage: Stage) -> Result<Option<String>, InternalError> 
     }))
 }
 
-fn write(path: &Path, text: &str, shell: &Shell) -> Exit {
-    match std::fs::write(path, text) {
-        Ok(()) => Exit::OK,
+/// What insta calls the metadata: shown in a review, and never compared. The program is a block of YAML.
+fn head(loaded: &Loaded, stage: Stage) -> String {
+    let text = &loaded.sources.file(FileId(0)).text;
+    let lines = text.lines().map(|l| format!("  {l}").trim_end().to_string() + "\n");
+    format!(
+        "---\nsource: nn snapshot\ndescription: {}\nexpression: |2\n{}---\n",
+        stage.name(),
+        lines.collect::<String>()
+    )
+}
+
+struct Snapshot {
+    head: String,
+    body: String,
+}
+
+impl Snapshot {
+    fn write(&self, path: &Path, shell: &Shell) -> Exit {
+        match std::fs::write(path, format!("{}{}", self.head, self.body)) {
+            Ok(()) => Exit::OK,
+            Err(e) => {
+                shell.err(&format!("error: cannot write `{}`: {e}\n", Shown(&path.to_string_lossy())));
+                Exit::FILE
+            }
+        }
+    }
+
+    /// Shows the difference and leaves the new text beside the old one, for `--accept` or `cargo insta review`.
+    fn compare(&self, path: &Path, shell: &Shell) -> Exit {
+        let shown = path.to_string_lossy().into_owned();
+        let old = match std::fs::read_to_string(path) {
+            Ok(old) => Some(old),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(e) => {
+                shell.err(&format!("error: cannot read `{}`: {e}\n", Shown(&shown)));
+                return Exit::FILE;
+            }
+        };
+        let old_body = old.as_deref().map(contents);
+        if old_body == Some(&self.body) {
+            return Exit::OK;
+        }
+        let what = if old.is_none() { "is missing" } else { "differs" };
+        shell.out(&format!("{} {what}\n", Shown(&shown)));
+        shell.out(&difference(old_body.unwrap_or(""), &self.body, shell.style == Style::Color));
+        let written = self.write(&path.with_extension("snap.new"), shell);
+        if written == Exit::OK { Exit::SOURCE } else { written }
+    }
+}
+
+/// Moves what a comparison left into the place of the snapshot; nothing to move is fine.
+fn accept(path: &Path, shell: &Shell) -> Exit {
+    let new = path.with_extension("snap.new");
+    match std::fs::rename(&new, path) {
+        Ok(()) => {
+            shell.out(&format!("{} accepted\n", Shown(&path.to_string_lossy())));
+            Exit::OK
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Exit::OK,
         Err(e) => {
-            shell.err(&format!("error: cannot write `{}`: {e}\n", Shown(&path.to_string_lossy())));
+            shell.err(&format!("error: cannot move `{}`: {e}\n", Shown(&new.to_string_lossy())));
             Exit::FILE
         }
     }
 }
 
-/// Shows the difference and leaves the new text beside the old one, for `cargo insta review`.
-fn compare(path: &Path, text: &str, shell: &Shell) -> Exit {
-    let shown = path.to_string_lossy().into_owned();
-    let old = match std::fs::read_to_string(path) {
-        Ok(old) => old,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(e) => {
-            shell.err(&format!("error: cannot read `{}`: {e}\n", Shown(&shown)));
-            return Exit::FILE;
-        }
-    };
-    if old == text {
-        return Exit::OK;
-    }
-    let what = if old.is_empty() { "is missing" } else { "differs" };
-    shell.out(&format!("{} {what}\n", Shown(&shown)));
-    shell.out(&difference(&old, text, shell.style == Style::Color));
-    let new = path.with_extension("snap.new");
-    let written = write(&new, text, shell);
-    if written == Exit::OK { Exit::SOURCE } else { written }
+/// What follows the metadata.
+fn contents(snapshot: &str) -> &str {
+    let after = snapshot.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n"));
+    after.map_or(snapshot, |(_, contents)| contents)
 }
 
-/// Lines that went and lines that came, by the longest common subsequence, with what stands around them.
-fn difference(old: &str, new: &str, color: bool) -> String {
-    let (a, b): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-    let mut common = vec![vec![0usize; b.len() + 1]; a.len() + 1];
-    for i in (0..a.len()).rev() {
-        for j in (0..b.len()).rev() {
-            common[i][j] =
-                if a[i] == b[j] { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
-        }
-    }
-    let (mut i, mut j, mut out) = (0, 0, String::new());
-    let mut line = |mark: char, text: &str| {
-        let (start, end) = match (color, mark) {
-            (true, '-') => ("\u{1b}[31m", "\u{1b}[0m"),
-            (true, '+') => ("\u{1b}[32m", "\u{1b}[0m"),
+/// Lines that went and lines that came, with three lines around them.
+pub fn difference(old: &str, new: &str, color: bool) -> String {
+    let diff = TextDiff::from_lines(old, new);
+    let mut out = String::new();
+    for line in diff.unified_diff().context_radius(3).to_string().lines() {
+        let (start, end) = match (color, line.as_bytes().first()) {
+            (true, Some(b'-')) => ("\u{1b}[31m", "\u{1b}[0m"),
+            (true, Some(b'+')) => ("\u{1b}[32m", "\u{1b}[0m"),
+            (true, Some(b'@')) => ("\u{1b}[36m", "\u{1b}[0m"),
             _ => ("", ""),
         };
-        out.push_str(&format!("{start}{mark} {}{end}\n", Shown(text)));
-    };
-    while i < a.len() || j < b.len() {
-        if i < a.len() && j < b.len() && a[i] == b[j] {
-            line(' ', a[i]);
-            (i, j) = (i + 1, j + 1);
-        } else if j == b.len() || (i < a.len() && common[i + 1][j] >= common[i][j + 1]) {
-            line('-', a[i]);
-            i += 1;
-        } else {
-            line('+', b[j]);
-            j += 1;
-        }
+        out.push_str(&format!("{start}{}{end}\n", Shown(line)));
     }
     out
 }

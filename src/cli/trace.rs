@@ -5,11 +5,7 @@ use crate::cli::Exit;
 use crate::cli::load::Loaded;
 use crate::cli::run::{self, Ready};
 use crate::cli::shell::Shell;
-use crate::runtime::error::RunError;
-use crate::runtime::output::Collected;
 use crate::runtime::scene::Scene;
-use crate::runtime::session::Session;
-use crate::runtime::unwritten::Unwritten;
 use crate::trace::{self, Fill};
 
 #[derive(clap::Args, Debug)]
@@ -102,14 +98,8 @@ impl Which {
             shell.err(&self.missing());
             return Err(Exit::USAGE);
         }
-        let files = Unwritten::over(&loaded.files);
-        let (mut output, mut record) = (Collected::default(), |_, _| {});
-        let mut session = Session::new(&loaded.program, options, &files, &mut output, &mut record);
-        let mut work = || -> Result<Result<Scene, i64>, RunError> {
-            session.prepare()?;
-            session.scene(number, self.step, self.rows)
-        };
-        let mut scene = match work() {
+        let scene = run::quietly(&loaded, &options, |session| session.scene(number, self.step, self.rows));
+        let mut scene = match scene {
             Ok(Ok(scene)) => scene,
             Ok(Err(steps)) => {
                 let step = self.step;
@@ -123,7 +113,6 @@ impl Which {
         if self.round {
             trace::round::round(&loaded.program, &mut scene.bindings);
         }
-        drop(session);
         Ok((loaded, number, scene))
     }
 }

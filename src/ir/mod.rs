@@ -5,6 +5,7 @@
 //! anything is computed in machine code.
 
 pub mod build;
+pub mod diff;
 pub mod dim;
 pub mod expand;
 pub mod graph;

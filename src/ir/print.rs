@@ -142,8 +142,19 @@ pub fn canonical(function: &Function) -> String {
     out
 }
 
+/// These nodes as lines of a listing, in this order, with the numbers that they have in the graph.
+pub fn lines(function: &Function, ids: &[NodeId]) -> Vec<String> {
+    let numbers = function.graph.ids().map(|id| (id, id.index())).collect();
+    let listing = Listing { numbers, substitution: BTreeMap::new(), float: text::six_digits };
+    let line = |id: &NodeId| {
+        let node = function.graph.node(*id);
+        listing.line(*id, node, Shapes::Shown, node.name.as_deref().unwrap_or_default().to_string())
+    };
+    align(ids.iter().map(line).collect()).lines().map(str::to_string).collect()
+}
+
 /// Puts `root` after everything it depends on; without recursion, since a graph may be deep.
-fn visit(function: &Function, root: NodeId, seen: &mut [bool], order: &mut Vec<NodeId>) {
+pub(super) fn visit(function: &Function, root: NodeId, seen: &mut [bool], order: &mut Vec<NodeId>) {
     let mut stack = vec![(root, 0)];
     while let Some((id, next)) = stack.pop() {
         if next == 0 && std::mem::replace(&mut seen[id.index()], true) {

@@ -47,13 +47,16 @@ pub struct Settings {
     /// 0, 1 or 2; the bits do not depend on it.
     pub opt: u8,
     pub arithmetic: Arithmetic,
+    /// Passes that are left out, by name; the bits do not depend on it.
+    pub skip: Vec<&'static str>,
     /// How many threads may compute, as many as the machine runs at once unless given; the bits do not depend on it.
     pub threads: Option<usize>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { backend: Backend::Jit, opt: 2, arithmetic: Arithmetic::Exact, threads: None }
+        let arithmetic = Arithmetic::Exact;
+        Settings { backend: Backend::Jit, opt: 2, arithmetic, skip: vec![], threads: None }
     }
 }
 
@@ -122,7 +125,7 @@ pub struct Clock {
 
 impl<'a> Engine<'a> {
     pub fn new(settings: Settings, record: &'a mut Recorder<'a>) -> Engine<'a> {
-        let passes = opt::select(settings.opt, settings.arithmetic, &[]);
+        let passes = opt::select(settings.opt, settings.arithmetic, &settings.skip);
         Engine { settings, passes, record, told: Duration::ZERO, pool: None, measures: false }
     }
 

@@ -1,20 +1,32 @@
 //! Why a run stopped: a diagnostic with the exit code of its kind.
 
 use crate::diag::{Diagnostic, InternalError};
+use crate::source::Span;
 
 /// The end of a run that did not reach the end of the file.
 #[derive(Clone, Debug)]
 pub enum RunError {
     /// The program does not fit its data or its directory: exit code 1.
     Program(Box<Diagnostic>),
-    /// A loss that is no number, an index out of range, a failed `check`: exit code 3.
+    /// An index out of range, a failed `check`: exit code 3.
     Numerical(Box<Diagnostic>),
+    /// A loss that is no number: exit code 3.
+    NotFinite(Box<NotFinite>),
     /// A file is missing, broken or cannot be written: exit code 4.
     File(Box<Diagnostic>),
     /// Too large, found before anything was allocated: exit code 5.
     Limit(Box<Diagnostic>),
     /// A bug of ours: exit code 70.
     Bug(InternalError),
+}
+
+/// The step in which a loss became NaN or infinite.
+#[derive(Clone, Debug)]
+pub struct NotFinite {
+    pub diagnostic: Diagnostic,
+    /// The training, by its place in the program.
+    pub train: Span,
+    pub step: i64,
 }
 
 impl RunError {
@@ -52,7 +64,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             RunError::Program(_) => 1,
-            RunError::Numerical(_) => 3,
+            RunError::Numerical(_) | RunError::NotFinite(_) => 3,
             RunError::File(_) => 4,
             RunError::Limit(_) => 5,
             RunError::Bug(_) => 70,
@@ -63,6 +75,7 @@ impl RunError {
     pub fn diagnostic(&self) -> Result<&Diagnostic, &InternalError> {
         match self {
             RunError::Program(d) | RunError::Numerical(d) | RunError::File(d) | RunError::Limit(d) => Ok(d),
+            RunError::NotFinite(e) => Ok(&e.diagnostic),
             RunError::Bug(e) => Err(e),
         }
     }

@@ -23,6 +23,7 @@ pub mod predict;
 pub mod prepare;
 pub mod read;
 pub mod reference;
+pub mod replay;
 pub mod rows;
 pub mod scene;
 pub mod session;

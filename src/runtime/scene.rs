@@ -8,6 +8,8 @@ use crate::runtime::error::RunError;
 use crate::runtime::prepare::unify;
 use crate::runtime::rows::Arrangement;
 use crate::runtime::session::{Moment, Session};
+use crate::runtime::train::Want;
+use crate::scalar::DType;
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
@@ -83,6 +85,17 @@ impl Session<'_> {
         bindings.step = step;
         bindings.epoch = epoch;
         Ok(Ok(Scene { bindings, first_row: segment.first_row, rows }))
+    }
+
+    /// The loss of the first step of a training, and every variable and state after it.
+    pub fn after_first_step(&mut self, train: &Train) -> Result<Vec<Tensor>, RunError> {
+        let mut t = self.begin(train)?;
+        self.run_steps(&mut t, 1, Want::Loss)?;
+        let names =
+            self.program.variables.iter().map(|v| &v.name).chain(train.states.iter().map(|s| &s.name));
+        let mut out = vec![Tensor::from_f64(DType::F64, &[], vec![t.loss])];
+        out.extend(names.filter_map(|name| self.store.read(name)));
+        Ok(out)
     }
 
     /// Values of all variables and states, these rows of data, and the sizes that they have.

@@ -17,7 +17,7 @@ use crate::runtime::checkpoint::Checkpoint;
 use crate::runtime::control::{self, Best};
 use crate::runtime::curves;
 use crate::runtime::engine::{Ended, Layout, Loaded, Request, Rows};
-use crate::runtime::error::RunError;
+use crate::runtime::error::{NotFinite, RunError};
 use crate::runtime::events::Calendar;
 use crate::runtime::format;
 use crate::runtime::output::Progress;
@@ -331,16 +331,12 @@ impl Session<'_> {
             _ => "a smaller learning rate, or `clip_norm=1.0`, may help; steps count from 0",
         };
         let became = if t.loss.is_nan() { "NaN" } else { "infinite" };
-        Err(RunError::numerical(
-            Diagnostic::error(
-                &codes::NOT_FINITE,
-                t.train.span,
-                format!("the loss `{name}` became {became} in step {step}"),
-            )
+        let message = format!("the loss `{name}` became {became} in step {step}");
+        let diagnostic = Diagnostic::error(&codes::NOT_FINITE, t.train.span, message)
             .label("the training stops here")
             .other(measure.span, format!("`{name}`"))
-            .note(advice),
-        ))
+            .note(advice);
+        Err(RunError::NotFinite(Box::new(NotFinite { diagnostic, train: t.train.span, step })))
     }
 
     /// Loads the program that the next call needs.
