@@ -2,7 +2,8 @@
 //!
 //! Values are paired in three rounds: those that are the same down to their leaves, then between them those of
 //! the same op, attributes and type, in the order of a walk from the roots (Myers, "An O(ND) difference algorithm and
-//! its variations", 1986). A pair differs if its operands are no pairs. Never knows which ops exist.
+//! its variations", 1986), then as many others in their place. A pair differs if it is not alike or its operands are no
+//! pairs. Never knows which ops exist.
 
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Attr, Attrs, Function, Node, NodeId, Type};
@@ -65,7 +66,9 @@ pub fn diff(before: &Function, after: &Function) -> Diff {
             continue;
         }
         for inner in capture_diff_slices(Algorithm::Myers, &a.shallow(x), &b.shallow(y)) {
-            if let DiffOp::Equal { .. } = inner {
+            // As many values in the place of others: their users did not change.
+            let replaced = matches!(inner, DiffOp::Replace { old_len, new_len, .. } if old_len == new_len);
+            if replaced || matches!(inner, DiffOp::Equal { .. }) {
                 pair(&x[inner.old_range()], &y[inner.new_range()]);
             }
         }
@@ -73,7 +76,8 @@ pub fn diff(before: &Function, after: &Function) -> Diff {
 
     let same = |x: NodeId, y: NodeId| {
         let (p, q) = (&before.graph.node(x).operands, &after.graph.node(y).operands);
-        p.len() == q.len() && p.iter().zip(q).all(|(p, q)| pairs.get(p) == Some(q))
+        let alike = a.shallow[x.index()] == b.shallow[y.index()] && p.len() == q.len();
+        alike && p.iter().zip(q).all(|(p, q)| pairs.get(p) == Some(q))
     };
     let kept: Vec<(NodeId, NodeId)> =
         a.order.iter().filter_map(|x| Some((*x, *pairs.get(x)?))).filter(|(x, y)| same(*x, *y)).collect();
