@@ -26,10 +26,12 @@
 //! 5. [`prelude`]: losses, optimizers and their like, written in the language itself; [`rng`]: the three random
 //!    streams.
 //! 6. [`explain`]: the gradient as a person would write it; [`trace`]: the numbers of one step; [`picture`]: the
-//!    graph as a person would draw it; [`gradcheck`]: the gradient against differences.
+//!    graph as a person would draw it; [`gradcheck`]: the gradient against differences; [`advice`]: what
+//!    a teacher says after a look at the numbers.
 //! 7. [`model`]: a program as a value, for snapshots in Rust tests.
 //! 8. [`cli`]: one file a subcommand, the only part that prints.
 
+pub mod advice;
 pub mod autodiff;
 pub mod check;
 pub mod cli;

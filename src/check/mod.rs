@@ -21,7 +21,7 @@ mod function;
 mod import;
 mod index;
 mod layer;
-mod lints;
+pub mod lints;
 mod number;
 mod operands;
 mod optimizer;

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. The only part of `nn` that prints.
 
+mod advise;
 mod bench;
 mod check;
 mod cost;

@@ -1,6 +1,8 @@
 //! `nn run`: compile and execute a file.
 
+use crate::advice::Moment;
 use crate::cli::Exit;
+use crate::cli::advise;
 use crate::cli::load::{self, Loaded};
 use crate::cli::output::{Bar, Terminal};
 use crate::cli::replay;
@@ -39,6 +41,9 @@ pub struct Args {
     /// Milliseconds per stage, on stderr.
     #[arg(long)]
     time: bool,
+    /// Afterwards say what a teacher would: dead relus, gradients that vanish, what a linear net cannot reach.
+    #[arg(long)]
+    advice: bool,
     /// If a loss becomes NaN or infinite, run up to that step again and name the value where it began.
     #[arg(long)]
     nan_guard: bool,
@@ -107,8 +112,21 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     let mut record = |stage: Stage, took: Duration| times.add(stage, took);
     let bar = if args.no_progress { Bar::Never } else { Bar::Auto };
     let mut terminal = Terminal::new(shell, bar);
-    let result = session::run(&loaded.program, options.clone(), &loaded.files, &mut terminal, &mut record);
+    let mut advice = Diagnostics::default();
+    let before = |session: &mut Session<'_>| advise::all(session, &loaded, Moment::Before, &mut advice);
+    if args.advice
+        && let Err(e) = quietly(&loaded, &options, before)
+    {
+        return failed(&e, &loaded.sources, shell);
+    }
+    let look = |session: &mut Session<'_>| match args.advice {
+        true => advise::all(session, &loaded, Moment::After, &mut advice),
+        false => Ok(()),
+    };
+    let (program, files) = (&loaded.program, &loaded.files);
+    let result = session::run_then(program, options.clone(), files, &mut terminal, &mut record, look);
     terminal.flush();
+    shell.diagnostics(&advice, &loaded.sources);
     let exit = match result {
         Ok(()) => Exit::OK,
         Err(RunError::NotFinite(e)) if args.nan_guard => {

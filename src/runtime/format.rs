@@ -56,6 +56,11 @@ pub fn number(x: f64, format: Option<&Format>) -> String {
     float(x, format)
 }
 
+/// To so many significant digits.
+pub fn digits(x: f64, n: usize) -> String {
+    general(x, n)
+}
+
 /// A float; `d` cuts the fraction off.
 pub fn float(x: f64, format: Option<&Format>) -> String {
     let Some(f) = format else {

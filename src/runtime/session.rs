@@ -56,10 +56,23 @@ pub fn run(
     output: &mut dyn Output,
     record: &mut Recorder<'_>,
 ) -> Result<(), RunError> {
+    run_then(program, options, files, output, record, |_| Ok(()))
+}
+
+/// Runs a whole program, and `look`s at what it left.
+pub fn run_then<T>(
+    program: &Program,
+    options: Options,
+    files: &dyn Files,
+    output: &mut dyn Output,
+    record: &mut Recorder<'_>,
+    look: impl FnOnce(&mut Session<'_>) -> Result<T, RunError>,
+) -> Result<T, RunError> {
     let mut session = Session::new(program, options, files, output, record);
     session.check_paths()?;
     session.prepare()?;
-    session.directives()
+    session.directives()?;
+    look(&mut session)
 }
 
 /// The state of a run.

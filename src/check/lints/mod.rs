@@ -91,7 +91,8 @@ pub fn add(view: &View<'_>, found: &mut Diagnostics) {
     found.sort();
 }
 
-fn allowed(sources: &Sources, d: &Diagnostic) -> bool {
+/// Whether the line that a warning points to silences it: `# allow: NN0503`.
+pub fn allowed(sources: &Sources, d: &Diagnostic) -> bool {
     let comment = sources.line_of(d.primary.span).rsplit_once("# allow:");
     comment.is_some_and(|(_, codes)| codes.contains(d.code.code))
 }

@@ -7,10 +7,11 @@
 //! | NN02xx | limits, files, data |
 //! | NN03xx | datasets, feeds, train and other directives |
 //! | NN04xx | failures while running |
-//! | NN05xx | lints |
+//! | NN05xx | lints; from NN0505 on, advice that needs numbers |
 //! | NN06xx | several files |
 //! | NN09xx | no more: parts of the language that were not there yet |
 
+pub mod advice;
 pub mod check;
 pub mod data;
 pub mod directive;
@@ -23,8 +24,16 @@ use crate::diag::{Code, CodeInfo};
 
 /// Every code, in ascending order.
 pub fn all() -> impl Iterator<Item = Code> {
-    let families =
-        [syntax::CODES, check::CODES, data::CODES, directive::CODES, run::CODES, lint::CODES, using::CODES];
+    let families = [
+        syntax::CODES,
+        check::CODES,
+        data::CODES,
+        directive::CODES,
+        run::CODES,
+        lint::CODES,
+        advice::CODES,
+        using::CODES,
+    ];
     families.into_iter().flatten().copied()
 }
 
