@@ -340,18 +340,26 @@ fn a_killed_run_can_be_resumed() {
         let read = |out: &str| std::fs::read(dir.join(out).join(name)).expect("saved");
         assert!(read("whole") == read("cut"), "{name} differs");
     }
-    let stay = std::fs::read_dir(dir.join("cut/ck")).expect("checkpoints").count();
-    assert_eq!(stay, 2, "checkpoints stay, and nothing half written");
+    assert_eq!(in_directory(&dir.join("cut/ck")).len(), 3, "checkpoints stay, and nothing half written");
     let lost: Vec<String> =
         stdout(&whole).lines().map(str::to_string).filter(|l| !said.contains(l)).collect();
     assert!(lost.is_empty(), "{lost:#?}");
+}
+
+/// What is there beside the lock, sorted.
+fn in_directory(path: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(path).expect("a directory");
+    let names = entries.map(|e| e.expect("an entry").file_name().into_string().expect("a name"));
+    let mut names: Vec<String> = names.filter(|n| n != ".nn.lock").collect();
+    names.sort();
+    names
 }
 
 fn is_whole(name: &OsStr) -> bool {
     name.to_str().is_some_and(|n| n.starts_with("train2-"))
 }
 
-/// On the disk: two checkpoints stay, and `--resume` goes on from the newest.
+/// On the disk: three checkpoints stay, and `--resume` goes on from the newest.
 #[test]
 fn the_command_line_resumes() {
     let dir = scratch("resume");
@@ -359,13 +367,9 @@ fn the_command_line_resumes() {
     let first = run_in(&dir, &["run", "p.nn"]);
     assert!(first.status.success(), "{}", stderr(&first));
     let wanted = std::fs::read(dir.join("final.safetensors")).expect("saved");
-    let mut names: Vec<String> = std::fs::read_dir(dir.join("ck"))
-        .expect("checkpoints")
-        .map(|e| e.expect("an entry").file_name().into_string().expect("a name"))
-        .collect();
-    names.sort();
-    assert_eq!(names.len(), 2, "{names:?}");
-    std::fs::remove_file(dir.join("ck").join(&names[1])).expect("removed");
+    let names = in_directory(&dir.join("ck"));
+    assert_eq!(names.len(), 3, "{names:?}");
+    std::fs::remove_file(dir.join("ck").join(&names[2])).expect("removed");
     std::fs::remove_file(dir.join("final.safetensors")).expect("removed");
     let second = run_in(&dir, &["run", "p.nn", "--resume", "ck"]);
     assert!(second.status.success(), "{}", stderr(&second));
@@ -373,4 +377,101 @@ fn the_command_line_resumes() {
     assert_eq!(std::fs::read(dir.join("final.safetensors")).expect("saved"), wanted);
     let none = run_in(&dir, &["run", "p.nn", "--resume", "nowhere"]);
     assert_eq!(none.status.code(), Some(4), "{}", stderr(&none));
+}
+
+/// A program that trains for a minute or so, and saves.
+fn long() -> String {
+    let text = PROGRAM
+        .replace("epochs = 6", "epochs = 60000")
+        .replace("  every 1 step print", "  every 100 epochs print");
+    let text = text.replace("  stop after 5 epochs without better worst on d by 0.01\n", "");
+    let text =
+        text.replace("  every 1 epoch eval l, worst on d\n  keep best worst on d to \"best.npz\"\n", "");
+    text.replace("load \"best.npz\"\n", "")
+        .replace("checkpoint every 1 step", "checkpoint every 50000 epochs")
+}
+
+#[cfg(unix)]
+fn signalled(dir: &Path, args: &[&str], signal: &str, after: Duration) -> (std::process::Output, Duration) {
+    let run = nn().args(args).current_dir(dir).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let run = run.expect("nn starts");
+    std::thread::sleep(after);
+    let asked = std::time::Instant::now();
+    let sent = std::process::Command::new("kill").args([signal, &run.id().to_string()]).status();
+    assert!(sent.is_ok_and(|s| s.success()), "nn ran for {after:?}");
+    let output = run.wait_with_output().expect("an end");
+    (output, asked.elapsed())
+}
+
+/// Stopped at moments that nobody chose, each time a little further, a training ends in the bits of one that was not.
+#[cfg(unix)]
+#[test]
+fn a_run_that_was_asked_to_stop_goes_on_from_there() {
+    let dir = scratch("signalled");
+    std::fs::write(dir.join("p.nn"), long()).expect("written");
+    let mut args = vec!["run", "p.nn", "--out", "cut"];
+    for (i, signal) in ["-INT", "-TERM", "-INT", "-TERM"].into_iter().enumerate() {
+        let (output, took) = signalled(&dir, &args, signal, Duration::from_millis(400 + 37 * i as u64));
+        let code = if signal == "-INT" { 130 } else { 143 };
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        assert!(stderr(&output).contains("error[NN0408]: stopped by a signal after "), "{}", stderr(&output));
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        if i == 0 {
+            args.extend(["--resume", "cut/ck"]);
+        }
+    }
+    // To an end just beyond what was reached, and there without any signal.
+    let step =
+        |name: &String| name.split("step").nth(1).and_then(|n| n.split('.').next()?.parse::<i64>().ok());
+    let reached = in_directory(&dir.join("cut/ck")).last().and_then(step).expect("a checkpoint");
+    let epochs = reached / 6 + 5;
+    std::fs::write(dir.join("p.nn"), long().replace("epochs = 60000", &format!("epochs = {epochs}")))
+        .expect("written");
+    for args in
+        [&["run", "p.nn", "--out", "cut", "--resume", "cut/ck"][..], &["run", "p.nn", "--out", "whole"]]
+    {
+        let output = run_in(&dir, args);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    let read = |out: &str| std::fs::read(dir.join(out).join("final.safetensors")).expect("saved");
+    assert!(read("whole") == read("cut"), "other bits after {reached} steps");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_without_a_checkpoint_says_that_nothing_was_saved() {
+    let dir = scratch("signalled_unsaved");
+    std::fs::write(dir.join("p.nn"), long().replace("  checkpoint every 50000 epochs to \"ck\"\n", ""))
+        .expect("written");
+    let (output, _) = signalled(&dir, &["run", "p.nn"], "-INT", Duration::from_millis(400));
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(stderr(&output).contains("nothing was saved"), "{}", stderr(&output));
+}
+
+#[cfg(unix)]
+#[test]
+fn two_runs_do_not_write_to_one_directory() {
+    let dir = scratch("locked");
+    std::fs::write(dir.join("p.nn"), long()).expect("written");
+    std::fs::create_dir_all(dir.join("ck")).expect("made");
+    // What a killed run was just writing.
+    std::fs::write(dir.join("ck/.train2-step000000000007.safetensors.part"), "half").expect("written");
+    let mut first = nn()
+        .args(["run", "p.nn"])
+        .current_dir(&dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("nn starts");
+    std::thread::sleep(Duration::from_millis(400));
+    let second = run_in(&dir, &["run", "p.nn"]);
+    first.kill().expect("it still ran");
+    first.wait().expect("an end");
+    assert_eq!(second.status.code(), Some(4), "{}", stderr(&second));
+    assert!(stderr(&second).contains("another run is writing to it"), "{}", stderr(&second));
+    assert_eq!(in_directory(&dir.join("ck")), [""; 0]);
+    // The system let go of the lock.
+    std::fs::write(dir.join("p.nn"), long().replace("epochs = 60000", "epochs = 5")).expect("written");
+    let third = run_in(&dir, &["run", "p.nn"]);
+    assert!(third.status.success(), "{}", stderr(&third));
 }

@@ -18,6 +18,7 @@ mod predict;
 mod replay;
 mod run;
 mod shell;
+mod signals;
 mod snapshot;
 mod times;
 mod trace;

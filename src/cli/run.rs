@@ -7,6 +7,7 @@ use crate::cli::load::{self, Loaded};
 use crate::cli::output::{Bar, Terminal};
 use crate::cli::replay;
 use crate::cli::shell::Shell;
+use crate::cli::signals;
 use crate::diag::Diagnostics;
 use crate::opt::Arithmetic;
 use crate::runtime::engine::{Backend, Settings};
@@ -104,7 +105,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         return replay::show(&loaded, &options, args.train, step, shell);
     }
     loaded.files = loaded.files.writing(args.out.clone(), args.allow_write.clone());
-    let options = Options { resume: args.resume.clone(), ..options };
+    let options = Options { resume: args.resume.clone(), interrupt: signals::connect(), ..options };
     if loaded.program.directives.is_empty() {
         shell.note("this program has no directives such as `train` or `print`: there is nothing to run");
     }

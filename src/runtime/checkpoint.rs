@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// How many checkpoints of a training stay.
-const KEPT: usize = 2;
+const KEPT: usize = 3;
 const OTHER_VERSION: &str = "of another version of nn";
 /// Before the numbers of values of the last step's own forward pass.
 const OF_STEP: &str = "step:";
@@ -100,6 +100,41 @@ impl Session<'_> {
             let _ = self.files.remove_written(&there.remove(0));
         }
         Ok(())
+    }
+
+    /// Makes sure that no other run writes to the directories of this training's checkpoints.
+    pub(super) fn lock(&mut self, train: &Train) -> Result<(), RunError> {
+        for control in &train.controls {
+            let ControlKind::Checkpoint { directory, .. } = &control.kind else { continue };
+            if !self.locks.contains_key(directory) {
+                let lock =
+                    self.files.lock(directory).map_err(|e| write_error(&e, directory, control.span))?;
+                self.locks.insert(directory.clone(), lock);
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves where a training is that was asked to stop, if it has a place for that.
+    pub(super) fn interrupted(&mut self, t: &mut Training<'_>, signal: usize) -> RunError {
+        let done = t.steps(t.step);
+        let mut d =
+            Diagnostic::error(&codes::INTERRUPTED, t.train.span, format!("stopped by a signal after {done}"));
+        let mut saved = false;
+        for control in &t.train.controls {
+            let ControlKind::Checkpoint { directory, .. } = &control.kind else { continue };
+            if let Err(e) = self.checkpoint(t, directory, control.span) {
+                return e;
+            }
+            saved = true;
+            d = d.note(format!(
+                "saved; `--resume` with the directory `{directory}` of what it wrote goes on from there"
+            ));
+        }
+        if !saved {
+            d = d.note("nothing was saved: this training has no `checkpoint`");
+        }
+        RunError::Interrupted { diagnostic: Box::new(d), signal }
     }
 
     /// The newest checkpoint of a directory that is whole and of this program, and which directive it is

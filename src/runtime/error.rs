@@ -16,6 +16,8 @@ pub enum RunError {
     File(Box<Diagnostic>),
     /// Too large, found before anything was allocated: exit code 5.
     Limit(Box<Diagnostic>),
+    /// Asked to stop, by this signal: exit code 128 and its number.
+    Interrupted { diagnostic: Box<Diagnostic>, signal: usize },
     /// A bug of ours: exit code 70.
     Bug(InternalError),
 }
@@ -67,6 +69,7 @@ impl RunError {
             RunError::Numerical(_) | RunError::NotFinite(_) => 3,
             RunError::File(_) => 4,
             RunError::Limit(_) => 5,
+            RunError::Interrupted { signal, .. } => 128 + *signal as u8,
             RunError::Bug(_) => 70,
         }
     }
@@ -76,6 +79,7 @@ impl RunError {
         match self {
             RunError::Program(d) | RunError::Numerical(d) | RunError::File(d) | RunError::Limit(d) => Ok(d),
             RunError::NotFinite(e) => Ok(&e.diagnostic),
+            RunError::Interrupted { diagnostic, .. } => Ok(diagnostic),
             RunError::Bug(e) => Err(e),
         }
     }

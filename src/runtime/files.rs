@@ -12,7 +12,7 @@ use crate::diag::codes::{data as codes, run as run_codes};
 use crate::source::Span;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Component, Path, PathBuf};
 
@@ -24,6 +24,8 @@ pub enum FileError {
     Missing,
     /// A directory, a pipe, a device.
     NotRegular,
+    /// Another run has it.
+    Locked,
     /// What the system said.
     Io(String),
 }
@@ -38,6 +40,7 @@ impl FileError {
             FileError::Missing => d(&codes::UNREADABLE, format!("there is no file `{path}`"))
                 .note("paths are relative to the directory of the program"),
             FileError::NotRegular => d(&codes::UNREADABLE, format!("`{path}` is no regular file")),
+            FileError::Locked => d(&codes::UNREADABLE, format!("another run is using `{path}`")),
             FileError::Io(reason) => d(&codes::UNREADABLE, format!("cannot read `{path}`: {reason}")),
         }
     }
@@ -53,6 +56,7 @@ impl FileError {
             }
             FileError::Missing => because("a directory of it is missing"),
             FileError::NotRegular => because("it is no regular file"),
+            FileError::Locked => because("another run is writing to it"),
             FileError::Io(reason) => because(reason),
         }
     }
@@ -91,7 +95,22 @@ pub trait Files {
     fn open_written(&self, path: &str) -> Result<Opened, FileError>;
     /// Removes a file that this program wrote.
     fn remove_written(&self, path: &str) -> Result<(), FileError>;
+    /// Keeps other runs from a directory that this program writes to, and clears it of what a killed run was just
+    /// writing.
+    fn lock(&self, _directory: &str) -> Result<Lock, FileError> {
+        Ok(Lock(None))
+    }
 }
+
+/// Holds a directory while it lives; the system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held, not read")] Option<File>);
+
+/// The end of the name of a file that is being written.
+const PART: &str = ".part";
+
+/// The file that is locked for its directory.
+const LOCK: &str = ".nn.lock";
 
 /// The real file system, seen from a program's directory.
 #[derive(Clone, Debug)]
@@ -192,7 +211,7 @@ impl Files for Disk {
         };
         std::fs::create_dir_all(directory).map_err(io_error)?;
         // One name a file, so that what a killed run left behind is replaced by the next.
-        let part = directory.join(format!(".{}.part", name.to_string_lossy()));
+        let part = directory.join(format!(".{}{PART}", name.to_string_lossy()));
         let _ = std::fs::remove_file(&part);
         let written = write_new(&part, content)
             .and_then(|()| std::fs::rename(&part, &target))
@@ -210,6 +229,26 @@ impl Files for Disk {
 
     fn remove_written(&self, path: &str) -> Result<(), FileError> {
         std::fs::remove_file(self.resolve_written(path)?).map_err(io_error)
+    }
+
+    fn lock(&self, directory: &str) -> Result<Lock, FileError> {
+        let path = self.resolve_written(&format!("{directory}/{LOCK}"))?;
+        let directory = path.parent().ok_or(FileError::NotRegular)?;
+        std::fs::create_dir_all(directory).map_err(io_error)?;
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(io_error)?;
+        file.try_lock().map_err(|e| match e {
+            TryLockError::WouldBlock => FileError::Locked,
+            TryLockError::Error(e) => io_error(e),
+        })?;
+        for entry in std::fs::read_dir(directory).map_err(io_error)?.filter_map(Result::ok) {
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|n| n.starts_with('.') && n.ends_with(PART)) {
+                // One that cannot be removed does no harm.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        Ok(Lock(Some(file)))
     }
 }
 

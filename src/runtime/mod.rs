@@ -16,6 +16,7 @@ pub mod error;
 pub mod events;
 pub mod files;
 pub mod format;
+pub mod interrupt;
 pub mod limits;
 pub mod output;
 pub mod plot;

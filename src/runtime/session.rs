@@ -14,8 +14,9 @@ use crate::runtime::curves::Curves;
 use crate::runtime::data::{Column, Data};
 use crate::runtime::engine::{Backend, Engine, Layout, Loaded, Recorder, Request, Rows, Settings};
 use crate::runtime::error::RunError;
-use crate::runtime::files::Files;
+use crate::runtime::files::{Files, Lock};
 use crate::runtime::format;
+use crate::runtime::interrupt::Interrupt;
 use crate::runtime::limits::{Budget, DEFAULT_MEMORY};
 use crate::runtime::output::Output;
 use crate::runtime::prepare::unify;
@@ -40,11 +41,20 @@ pub struct Options {
     pub resume: Option<PathBuf>,
     /// Bytes that the run may hold at once.
     pub max_memory: u64,
+    /// Who may ask it to stop.
+    pub interrupt: Interrupt,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { settings: Settings::default(), data: vec![], resume: None, max_memory: DEFAULT_MEMORY }
+        let settings = Settings::default();
+        Options {
+            settings,
+            data: vec![],
+            resume: None,
+            max_memory: DEFAULT_MEMORY,
+            interrupt: Interrupt::default(),
+        }
     }
 }
 
@@ -98,6 +108,8 @@ pub struct Session<'a> {
     pub(super) curves: Curves,
     /// Paths that this run has written.
     pub(super) written: BTreeSet<String>,
+    /// Directories of checkpoints that no other run may write to.
+    pub(super) locks: BTreeMap<String, Lock>,
     /// Evaluations loaded so far; good for one generation of the store.
     evaluations: BTreeMap<Evaluation, Evaluator>,
     generation: u64,
@@ -163,6 +175,7 @@ impl<'a> Session<'a> {
             start: 0,
             curves: Curves::default(),
             written: BTreeSet::new(),
+            locks: BTreeMap::new(),
             evaluations: BTreeMap::new(),
             recent: vec![],
             generation: 0,

@@ -98,12 +98,18 @@ impl Session<'_> {
     /// Runs a training to its end, from its start or a checkpoint.
     pub fn train(&mut self, train: &Train, from: Option<Checkpoint>) -> Result<(), RunError> {
         let mut t = self.begin(train)?;
+        self.lock(train)?;
+        let interrupt = self.options.interrupt.clone();
+        let _listening = interrupt.listen();
         match from {
             None => self.happen(&mut t, When::Start)?,
             Some(checkpoint) => self.restore(&mut t, checkpoint)?,
         }
         while t.step < t.calendar.total_steps && t.stopped.is_none() {
             self.advance(&mut t)?;
+            if let Some(signal) = interrupt.asked() {
+                return Err(self.interrupted(&mut t, signal));
+            }
         }
         if t.stopped.is_some() {
             // Nothing more comes: to a progress bar this is the end.

@@ -3,7 +3,7 @@
 use crate::diag::{Code, CodeInfo};
 
 pub static CODES: &[Code] =
-    &[&NOT_FINITE, &INDEX, &DIVISION_BY_ZERO, &CHECK_FAILED, &UNWRITABLE, &WEIGHTS, &RESUME];
+    &[&NOT_FINITE, &INDEX, &DIVISION_BY_ZERO, &CHECK_FAILED, &UNWRITABLE, &WEIGHTS, &RESUME, &INTERRUPTED];
 
 pub static NOT_FINITE: CodeInfo = CodeInfo {
     code: "NN0401",
@@ -69,6 +69,16 @@ pub static RESUME: CodeInfo = CodeInfo {
     explanation: "`--resume DIR` goes on from the newest checkpoint in DIR that is whole and of this program: the same model, \
 loss, data, start values and settings of the training. Only its length, and what is printed, may have changed. Each checkpoint \
 that was passed over is listed with what is wrong with it or differs. Without `--resume` the program starts anew.",
+    failing: "",
+    mended: "",
+};
+
+pub static INTERRUPTED: CodeInfo = CodeInfo {
+    code: "NN0408",
+    title: "a training that was asked to stop",
+    explanation: "SIGINT (control and C) and SIGTERM are heard between two steps. A training with `checkpoint` then writes one, \
+so that `--resume` goes on from that very step; the exit code is 130 or 143. A second signal ends the process at once, and so does \
+the first one outside a training.",
     failing: "",
     mended: "",
 };
