@@ -1,5 +1,7 @@
 //! Why a run stopped: a diagnostic with the exit code of its kind.
 
+use crate::check::program::{Program, Train};
+use crate::diag::codes::run as codes;
 use crate::diag::{Diagnostic, InternalError};
 use crate::source::Span;
 
@@ -41,6 +43,25 @@ impl RunError {
             }
             other => other,
         }
+    }
+
+    /// A loss that is no number after a step.
+    pub fn not_finite(program: &Program, train: &Train, loss: f64, step: i64) -> RunError {
+        let measure = &program.measures[train.loss];
+        let name = &measure.name;
+        let advice = match step {
+            0 => {
+                "no step was done before, so look at the data, the start values, and at `log`, `sqrt` and `/`"
+            }
+            _ => "a smaller learning rate, or `clip_norm=1.0`, may help; steps count from 0",
+        };
+        let became = if loss.is_nan() { "NaN" } else { "infinite" };
+        let message = format!("the loss `{name}` became {became} in step {step}");
+        let diagnostic = Diagnostic::error(&codes::NOT_FINITE, train.span, message)
+            .label("the training stops here")
+            .other(measure.span, format!("`{name}`"))
+            .note(advice);
+        RunError::NotFinite(Box::new(NotFinite { diagnostic, train: train.span, step }))
     }
 
     pub fn program(d: Diagnostic) -> RunError {

@@ -6,7 +6,7 @@
 
 use crate::check::program::{Action, Control, ControlKind, DataRef, Event, Input, Train, When};
 use crate::diag::Diagnostic;
-use crate::diag::codes::{data as data_codes, run as codes};
+use crate::diag::codes::data as data_codes;
 use crate::ir::dim::Sizes;
 use crate::ir::graph::NodeId;
 use crate::ir::op::{Kernel, LeafKind};
@@ -17,7 +17,7 @@ use crate::runtime::checkpoint::Checkpoint;
 use crate::runtime::control::{self, Best};
 use crate::runtime::curves;
 use crate::runtime::engine::{Ended, Layout, Loaded, Request, Rows};
-use crate::runtime::error::{NotFinite, RunError};
+use crate::runtime::error::RunError;
 use crate::runtime::events::Calendar;
 use crate::runtime::format;
 use crate::runtime::output::Progress;
@@ -325,24 +325,10 @@ impl Session<'_> {
     }
 
     fn finite(&self, t: &Training<'_>, outcome: &Ended) -> Result<(), RunError> {
-        if outcome.stop != Stop::Guard {
-            return Ok(());
+        match outcome.stop {
+            Stop::Guard => Err(RunError::not_finite(self.program, t.train, t.loss, t.step - 1)),
+            _ => Ok(()),
         }
-        let measure = &self.program.measures[t.train.loss];
-        let (name, step) = (&measure.name, t.step - 1);
-        let advice = match step {
-            0 => {
-                "no step was done before, so look at the data, the start values, and at `log`, `sqrt` and `/`"
-            }
-            _ => "a smaller learning rate, or `clip_norm=1.0`, may help; steps count from 0",
-        };
-        let became = if t.loss.is_nan() { "NaN" } else { "infinite" };
-        let message = format!("the loss `{name}` became {became} in step {step}");
-        let diagnostic = Diagnostic::error(&codes::NOT_FINITE, t.train.span, message)
-            .label("the training stops here")
-            .other(measure.span, format!("`{name}`"))
-            .note(advice);
-        Err(RunError::NotFinite(Box::new(NotFinite { diagnostic, train: t.train.span, step })))
     }
 
     /// Loads the program that the next call needs.
