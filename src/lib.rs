@@ -28,7 +28,7 @@
 //! 6. [`explain`]: the gradient as a person would write it; [`trace`]: the numbers of one step; [`picture`]: the
 //!    graph as a person would draw it; [`gradcheck`]: the gradient against differences; [`advice`]: what
 //!    a teacher says after a look at the numbers.
-//! 7. [`model`]: a program as a value, for snapshots in Rust tests.
+//! 7. [`model`]: a program as a value, for snapshots in Rust tests; [`report`]: a run as one page.
 //! 8. [`cli`]: one file a subcommand, the only part that prints.
 
 pub mod advice;
@@ -52,6 +52,7 @@ pub mod picture;
 pub mod prelude;
 #[doc(hidden)]
 pub mod random_graph;
+pub mod report;
 pub mod rng;
 pub mod runtime;
 pub mod scalar;

@@ -6,7 +6,7 @@ use crate::check::entity::Role;
 use crate::check::layer::dotted;
 use crate::check::optimizer::Update;
 use crate::check::program::{
-    Computed, Directive, Event, Input, Length, MeasureKind, Remainder, Source, State, Train, Variable,
+    self, Computed, Directive, Event, Input, Length, MeasureKind, Remainder, Source, State, Train, Variable,
     VariableKind, When,
 };
 use crate::check::settings::Settings;
@@ -14,7 +14,7 @@ use crate::check::value::{Num, Value};
 use crate::diag::Diagnostic;
 use crate::diag::codes::{directive as codes, lint};
 use crate::ir::build::Builder;
-use crate::ir::graph::{Attr, Function, Graph, NodeId};
+use crate::ir::graph::{Function, Graph, NodeId};
 use crate::ir::op::{OpDef, Vjp};
 use crate::source::Span;
 use crate::syntax::ast::{self, BinaryOp, Expr, TrainItemKind, Unit};
@@ -367,13 +367,7 @@ impl Cx<'_> {
         settings: &Settings<'_>,
         optimizer: &Expr,
     ) -> Option<(Gradients, Update)> {
-        for node in &mut self.b.graph.nodes {
-            for (name, attr) in &mut node.attrs.0 {
-                if *name == "training" {
-                    *attr = Attr::Bool(true);
-                }
-            }
-        }
+        program::in_training(&mut self.b.graph);
         let (loss_node, loss_name, span) = {
             let m = &self.program.measures[loss];
             (m.node, m.name.clone(), m.span)

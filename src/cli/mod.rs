@@ -16,6 +16,7 @@ mod output;
 mod passes;
 mod predict;
 mod replay;
+mod report;
 mod run;
 mod shell;
 mod signals;

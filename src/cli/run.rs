@@ -6,6 +6,7 @@ use crate::cli::advise;
 use crate::cli::load::{self, Loaded};
 use crate::cli::output::{Bar, Terminal};
 use crate::cli::replay;
+use crate::cli::report;
 use crate::cli::shell::Shell;
 use crate::cli::signals;
 use crate::diag::Diagnostics;
@@ -13,7 +14,7 @@ use crate::opt::Arithmetic;
 use crate::runtime::engine::{Backend, Settings};
 use crate::runtime::error::RunError;
 use crate::runtime::output::{Collected, Output};
-use crate::runtime::session::{self, Options, Session};
+use crate::runtime::session::{Options, Session};
 use crate::runtime::unwritten::Unwritten;
 use crate::source::Sources;
 use crate::stage::Stage;
@@ -36,6 +37,9 @@ pub struct Args {
     /// Go on from the newest checkpoint in this directory.
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
+    /// Write the run as one page to read in a browser: values, curves, weights by step.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// No progress bar.
     #[arg(long)]
     no_progress: bool,
@@ -109,6 +113,11 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     if loaded.program.directives.is_empty() {
         shell.note("this program has no directives such as `train` or `print`: there is nothing to run");
     }
+    if let Some(path) = &args.report
+        && let Err(exit) = report::may_write(path, shell)
+    {
+        return exit;
+    }
     let mut times = loaded.times.clone();
     let mut record = |stage: Stage, took: Duration| times.add(stage, took);
     let bar = if args.no_progress { Bar::Never } else { Bar::Auto };
@@ -120,15 +129,20 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     {
         return failed(&e, &loaded.sources, shell);
     }
-    let look = |session: &mut Session<'_>| match args.advice {
-        true => advise::all(session, &loaded, Moment::After, &mut advice),
-        false => Ok(()),
-    };
     let (program, files) = (&loaded.program, &loaded.files);
-    let result = session::run_then(program, options.clone(), files, &mut terminal, &mut record, look);
+    let mut session = Session::new(program, options.clone(), files, &mut terminal, &mut record);
+    if args.report.is_some() {
+        session.record();
+    }
+    let mut result = session.run();
+    if args.advice && result.is_ok() {
+        result = advise::all(&mut session, &loaded, Moment::After, &mut advice);
+    }
+    let page = args.report.as_ref().and_then(|_| report::page(&mut session, &loaded.sources, &result));
+    drop(session);
     terminal.flush();
     shell.diagnostics(&advice, &loaded.sources);
-    let exit = match result {
+    let mut exit = match result {
         Ok(()) => Exit::OK,
         Err(RunError::NotFinite(e)) if args.nan_guard => {
             let told = replay::blame(&loaded, &args.file, &options, *e);
@@ -136,6 +150,10 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         }
         Err(e) => failed(&e, &loaded.sources, shell),
     };
+    if let (Some(path), Some(page)) = (&args.report, page) {
+        let written = report::write(path, page, &loaded.sources, shell);
+        exit = if exit == Exit::OK { written } else { exit };
+    }
     if args.time {
         shell.err(&times.text(start.elapsed()));
     }

@@ -129,7 +129,7 @@ fn plain(graph: &Graph) -> Plain {
 }
 
 /// Which nodes depend on data or on variables.
-fn varies(graph: &Graph) -> Vec<bool> {
+pub fn varies(graph: &Graph) -> Vec<bool> {
     let mut varies = vec![false; graph.nodes.len()];
     for id in graph.ids() {
         let node = graph.node(id);

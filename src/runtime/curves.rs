@@ -86,10 +86,25 @@ impl Curves {
         self.push(measure, data, self.now, value);
     }
 
-    fn push(&mut self, measure: usize, data: &str, x: Option<i64>, value: f64) {
+    /// The x of what is evaluated now, inside a training.
+    pub fn now(&self) -> Option<i64> {
+        self.now
+    }
+
+    pub(super) fn push(&mut self, measure: usize, data: &str, x: Option<i64>, value: f64) {
         if let Some(x) = x {
             self.seen.entry((measure, data.to_string())).or_default().push((x as f64, value));
         }
+    }
+
+    /// Every curve: the measure, the data, the points.
+    pub fn all(&self) -> impl Iterator<Item = (usize, String, Vec<(f64, f64)>)> {
+        self.seen.iter().map(|((measure, data), seen)| (*measure, data.clone(), seen.points()))
+    }
+
+    /// Steps of the trainings that are over.
+    pub fn before(&self) -> i64 {
+        self.before
     }
 
     /// The curves of a measure, steps' own values first.

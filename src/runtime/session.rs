@@ -21,6 +21,7 @@ use crate::runtime::limits::{Budget, DEFAULT_MEMORY};
 use crate::runtime::output::Output;
 use crate::runtime::prepare::unify;
 use crate::runtime::read::csv::Table;
+use crate::runtime::recording::Recording;
 use crate::runtime::store::{Precision, Store};
 use crate::runtime::stream::Evaluator;
 use crate::source::Span;
@@ -66,23 +67,7 @@ pub fn run(
     output: &mut dyn Output,
     record: &mut Recorder<'_>,
 ) -> Result<(), RunError> {
-    run_then(program, options, files, output, record, |_| Ok(()))
-}
-
-/// Runs a whole program, and `look`s at what it left.
-pub fn run_then<T>(
-    program: &Program,
-    options: Options,
-    files: &dyn Files,
-    output: &mut dyn Output,
-    record: &mut Recorder<'_>,
-    look: impl FnOnce(&mut Session<'_>) -> Result<T, RunError>,
-) -> Result<T, RunError> {
-    let mut session = Session::new(program, options, files, output, record);
-    session.check_paths()?;
-    session.prepare()?;
-    session.directives()?;
-    look(&mut session)
+    Session::new(program, options, files, output, record).run()
 }
 
 /// The state of a run.
@@ -106,6 +91,8 @@ pub struct Session<'a> {
     pub(super) start: u32,
     /// What trainings have seen, for `plot`.
     pub(super) curves: Curves,
+    /// What a report is made of, if one is wanted.
+    pub(super) recording: Option<Recording>,
     /// Paths that this run has written.
     pub(super) written: BTreeSet<String>,
     /// Directories of checkpoints that no other run may write to.
@@ -174,6 +161,7 @@ impl<'a> Session<'a> {
             picked: BTreeMap::new(),
             start: 0,
             curves: Curves::default(),
+            recording: None,
             written: BTreeSet::new(),
             locks: BTreeMap::new(),
             evaluations: BTreeMap::new(),
@@ -183,6 +171,13 @@ impl<'a> Session<'a> {
             files,
             output,
         }
+    }
+
+    /// From the first line to the last.
+    pub fn run(&mut self) -> Result<(), RunError> {
+        self.check_paths()?;
+        self.prepare()?;
+        self.directives()
     }
 
     /// Executes the directives, in file order; what came before a checkpoint is not repeated.
@@ -207,6 +202,10 @@ impl<'a> Session<'a> {
             }
         }
         Ok(())
+    }
+
+    pub fn program(&self) -> &'a Program {
+        self.program
     }
 
     /// Bytes of variables and optimizer state.
@@ -288,6 +287,7 @@ impl<'a> Session<'a> {
 
     /// Carries out an action whose values are known; a `check` that fails stops the run.
     pub(super) fn say(&mut self, action: &Action, values: &BTreeMap<NodeId, Tensor>) -> Result<(), RunError> {
+        self.see_printed(action, values);
         match &action.kind {
             ActionKind::Print(lines) => {
                 for line in lines {
@@ -328,7 +328,7 @@ impl<'a> Session<'a> {
     }
 
     /// The values of nodes of the program's graph.
-    pub(super) fn values(
+    pub fn values(
         &mut self,
         nodes: &[NodeId],
         input: &Input,

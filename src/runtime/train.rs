@@ -21,10 +21,9 @@ use crate::runtime::error::RunError;
 use crate::runtime::events::Calendar;
 use crate::runtime::format;
 use crate::runtime::output::Progress;
+use crate::runtime::recording::Kept;
 use crate::runtime::rows::{Arrangement, BatchRows};
 use crate::runtime::session::{Moment, Session};
-use crate::scalar::Literal;
-use crate::source::Span;
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -51,6 +50,9 @@ pub struct Training<'p> {
     pub(super) step: i64,
     /// Why the training ends before its last step.
     pub(super) stopped: Option<String>,
+    /// Steps before which the variables are to be copied for a report, the latest first; and the copies.
+    pub(super) to_keep: Vec<i64>,
+    pub(super) kept: Vec<Kept>,
     /// What each control has seen.
     pub(super) best: Vec<Best>,
     /// What its checkpoints say that must be the same, once there is one.
@@ -99,24 +101,33 @@ impl Session<'_> {
     pub fn train(&mut self, train: &Train, from: Option<Checkpoint>) -> Result<(), RunError> {
         let mut t = self.begin(train)?;
         self.lock(train)?;
+        let before = self.curves.before();
+        let ended = self.run_to_end(&mut t, from);
+        self.record_training(train, t, before);
+        ended
+    }
+
+    fn run_to_end(&mut self, t: &mut Training<'_>, from: Option<Checkpoint>) -> Result<(), RunError> {
         let interrupt = self.options.interrupt.clone();
         let _listening = interrupt.listen();
         match from {
-            None => self.happen(&mut t, When::Start)?,
-            Some(checkpoint) => self.restore(&mut t, checkpoint)?,
+            None => self.happen(t, When::Start)?,
+            Some(checkpoint) => self.restore(t, checkpoint)?,
         }
+        self.keep(t);
         while t.step < t.calendar.total_steps && t.stopped.is_none() {
-            self.advance(&mut t)?;
+            self.advance(t)?;
             if let Some(signal) = interrupt.asked() {
-                return Err(self.interrupted(&mut t, signal));
+                return Err(self.interrupted(t, signal));
             }
         }
         if t.stopped.is_some() {
             // Nothing more comes: to a progress bar this is the end.
             self.output.progress(Progress { step: t.step as u64, total: t.step as u64, loss: t.loss });
         }
-        self.conclude(&mut t)?;
-        self.happen(&mut t, When::End)?;
+        self.keep_last(t);
+        self.conclude(t)?;
+        self.happen(t, When::End)?;
         self.curves.end(t.step);
         Ok(())
     }
@@ -168,6 +179,8 @@ impl Session<'_> {
             full: None,
             step: 0,
             stopped: None,
+            to_keep: self.steps_to_keep(calendar.total_steps),
+            kept: vec![],
             best: vec![Best::default(); train.controls.len()],
             same: vec![],
             checkpoints: BTreeMap::new(),
@@ -241,7 +254,9 @@ impl Session<'_> {
 
     /// Runs up to the next step after which something happens, and lets it happen.
     pub(super) fn advance(&mut self, t: &mut Training<'_>) -> Result<(), RunError> {
+        let kept = t.to_keep.last().map(|step| (step - 1, false));
         let next = t.events.iter().filter_map(|e| Some((t.calendar.next(e.when, t.step)?, e.needs_step)));
+        let next = next.chain(kept);
         let at = next.clone().map(|(at, _)| at).min();
         let last = t.calendar.total_steps - 1;
         let end = t.last_needs_step.then_some((last, true));
@@ -256,6 +271,7 @@ impl Session<'_> {
         };
         let steps = stop - t.step + 1;
         self.run_steps(t, steps, if values_now { Want::Values } else { Want::Loss })?;
+        self.keep(t);
         let step = t.step - 1;
         if t.events.iter().any(|e| t.calendar.happens(e.when, step)) {
             for i in 0..t.events.len() {
@@ -401,43 +417,6 @@ impl Session<'_> {
         }
         Ok(())
     }
-
-    /// An action inside `train`. Values that depend on fed data are those of the step's own forward pass,
-    /// before its update; everything else is as it is now.
-    fn act_in_step(&mut self, t: &Training<'_>, action: &Action, moment: Moment) -> Result<(), RunError> {
-        if !matches!(action.input, Input::None) {
-            return self.act(action, moment);
-        }
-        let values = self.values_in_step(t, &action.kind.nodes(), moment, action.span)?;
-        self.say(action, &values)
-    }
-
-    /// The values of nodes after a step, as an action without `on` means them.
-    pub(super) fn values_in_step(
-        &mut self,
-        t: &Training<'_>,
-        nodes: &[NodeId],
-        moment: Moment,
-        span: Span,
-    ) -> Result<BTreeMap<NodeId, Tensor>, RunError> {
-        self.budget.span = span;
-        let loss = self.program.measures[t.train.loss].node;
-        let mut values = BTreeMap::new();
-        let mut now = Vec::new();
-        for id in nodes {
-            if let Some(value) = t.seen.get(id).filter(|_| t.own.contains(id)) {
-                values.insert(*id, value.clone());
-            } else if *id == loss && t.step > 0 {
-                let dtype = self.program.graph.ty(*id).dtype;
-                values.insert(*id, scalar(Literal::of(dtype, t.loss)));
-            } else {
-                now.push(*id);
-            }
-        }
-        let fresh = self.values(&now, &Input::None, moment, span)?;
-        values.extend(now.into_iter().zip(fresh));
-        Ok(values)
-    }
 }
 
 impl Training<'_> {
@@ -468,10 +447,6 @@ impl Training<'_> {
     pub fn total_steps(&self) -> i64 {
         self.calendar.total_steps
     }
-}
-
-fn scalar(x: Literal) -> Tensor {
-    Tensor::scalar(x.dtype(), x.as_f64())
 }
 
 /// How many steps the next call should take, after one of `stride` steps took so long.
