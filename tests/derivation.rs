@@ -3,7 +3,9 @@
 
 use ndarray::{ArrayD, IxDyn};
 use nn::check::program::{Overrides, Program};
-use nn::explain::{Derivation, Request, check, code, derive, text};
+use nn::explain::page::Page;
+use nn::explain::steps::Step;
+use nn::explain::{Derivation, Line, Request, check, code, derive, text};
 use nn::interp::{self, Bindings};
 use nn::ir::build::Builder;
 use nn::ir::graph::NodeId;
@@ -18,12 +20,15 @@ fn data(name: &str, extension: &str) -> String {
 }
 
 fn elaborate(name: &str, text: &str) -> Program {
-    let mut sources = Sources::default();
+    elaborate_in(&mut Sources::default(), name, text)
+}
+
+fn elaborate_in(sources: &mut Sources, name: &str, text: &str) -> Program {
     let id = sources.add(format!("{name}.nn"), text);
     let file = sources.file(id).clone();
     let (ast, diagnostics) = nn::syntax::parse(&file);
     assert!(!diagnostics.has_errors(), "{diagnostics:?}\n{text}");
-    nn::check::elaborate(&ast, &file, &mut sources, &Overrides::default())
+    nn::check::elaborate(&ast, &file, sources, &Overrides::default())
         .unwrap_or_else(|d| panic!("{d:?}\n{text}"))
 }
 
@@ -113,5 +118,58 @@ fn the_code_compiles_and_agrees_with_autodiff() {
             let worst = expected.iter().zip(&found).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
             assert!(worst < 1e-10, "{name}: {} is off by {worst:e}", line.identifier);
         }
+    }
+}
+
+/// The derivation rule by rule, with each letter as a name in the graph.
+fn explained(name: &str) -> (Program, NodeId, Page, String) {
+    let mut sources = Sources::default();
+    let program = elaborate_in(&mut sources, name, &data(name, "nn"));
+    let (loss, derivation) = derived(name, &program);
+    let all: Vec<NodeId> = program.variables.iter().map(|v| v.node).collect();
+    let request = Request { loss, variables: &all, wrt: &all };
+    let statement = program.measures[0].span;
+    let page = Page::new(&program.graph, &sources, statement, derivation);
+    let page = page.explained(&program.graph, &sources, &request);
+    let text = text::explained(&page);
+    (program, loss, page, text)
+}
+
+#[test]
+fn the_steps_are_told_as_a_teacher_would() {
+    for name in ["lesson", "logistic", "shared"] {
+        let text = explained(name).3;
+        let path = format!("{}/tests/data/grad/{name}.steps.txt", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("INSTA_UPDATE").is_some_and(|v| v == "always") {
+            std::fs::write(&path, &text).unwrap();
+        }
+        assert_eq!(text, data(name, "steps.txt"), "{name}");
+    }
+}
+
+/// Each step that is a whole gradient is a line: its text must give what autodiff gives.
+#[test]
+fn every_step_agrees_with_autodiff() {
+    for name in NETS.into_iter().filter(|n| *n != "layer_norm" && *n != "attention") {
+        let (program, loss, page, text) = explained(name);
+        let steps = page.steps.expect("the nets are small");
+        let mut graph = program.graph.clone();
+        for (id, letter) in &steps.values {
+            graph.node_mut(*id).name = Some(letter.as_str().into());
+        }
+        let whole = steps.steps.iter().filter(|s| s.part.is_none());
+        let line = |s: &Step| Line {
+            primal: s.primal,
+            name: steps.values[&s.primal].clone(),
+            identifier: String::new(),
+            remark: None,
+            shape: graph.ty(s.primal).shape.clone(),
+            value: s.gradient.clone().shaped(&graph.ty(s.primal).shape),
+            code: s.gradient.clone(),
+        };
+        let derivation = Derivation { lines: whole.map(line).collect(), ..page.derivation };
+        assert!(derivation.lines.len() > 3 || name == "asymmetric", "{text}");
+        let error = check::largest_error(&graph, loss, &derivation, &bindings(&program));
+        assert!(matches!(error, Ok(e) if e < 1e-10), "{name}: {error:?}\n{text}");
     }
 }

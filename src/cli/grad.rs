@@ -2,11 +2,13 @@
 
 use crate::check::program::{MeasureKind, Program};
 use crate::cli::Exit;
-use crate::cli::load;
+use crate::cli::load::Loaded;
+use crate::cli::run::{self, Ready};
 use crate::cli::shell::Shell;
 use crate::diag::render::Shown;
-use crate::explain::text::Heading;
-use crate::explain::{self, Request};
+use crate::explain::page::Page;
+use crate::explain::verify::{self, Checked};
+use crate::explain::{self, Derivation, Request};
 use crate::ir::graph::NodeId;
 
 #[derive(clap::Args, Debug)]
@@ -20,24 +22,32 @@ pub struct Args {
     /// With respect to which variables.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     wrt: Vec<String>,
-    /// Text for people, or code that compiles below the program.
+    /// Rule by rule, each with its reason, and the check by numbers.
+    #[arg(long)]
+    explain: bool,
+    /// Text for people; `latex` is a fragment for a document with amsmath and amssymb, `html` a page of its own, `json`
+    /// for other programs, `nn` code that compiles below the program.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     #[command(flatten)]
-    given: load::Given,
+    how: run::How,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 enum Format {
     Text,
+    Latex,
+    Html,
+    Json,
     Nn,
 }
 
 pub fn run(args: &Args, shell: &Shell) -> Exit {
-    let loaded = match load::load(&args.file, &args.given, None, shell) {
-        Ok(l) => l,
+    let ready = match run::ready(&args.file, &args.how, shell) {
+        Ok(r) => r,
         Err(exit) => return exit,
     };
+    let loaded = &ready.loaded;
     let program = &loaded.program;
     let (loss, wrt) = match chosen(args, program) {
         Ok(c) => c,
@@ -56,15 +66,42 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
             return Exit::SOURCE;
         }
     };
-    match args.format {
-        Format::Nn => shell.out(&explain::code::print(&derivation)),
-        Format::Text => {
-            let statement = loaded.sources.line_of(measure.span).trim().to_string();
-            let heading = Heading { statement, place: loaded.sources.place(measure.span) };
-            shell.out(&explain::text::print(&derivation, Some(&heading)));
-        }
+    if args.format == Format::Nn {
+        shell.out(&explain::code::print(&derivation));
+        return Exit::OK;
     }
-    Exit::OK
+    let short = args.format == Format::Text && !args.explain;
+    let checked = (!short).then(|| checked(&ready, measure.node, &derivation, &wrt));
+    let mut page = Page::new(&program.graph, &loaded.sources, measure.span, derivation);
+    if args.explain {
+        page = page.explained(&program.graph, &loaded.sources, &request);
+    }
+    page.checked = checked;
+    shell.out(&match args.format {
+        Format::Latex => explain::latex::print(&page),
+        Format::Html => explain::html::print(&page),
+        Format::Json => explain::json::print(&page),
+        _ if args.explain => explain::text::explained(&page),
+        _ => explain::text::print(&page.derivation, Some(&page.heading)),
+    });
+    if page.checked.is_none_or(|c| c.passed()) { Exit::OK } else { Exit::NUMERIC }
+}
+
+/// The derivation by numbers, on the first batch of the first training.
+fn checked(ready: &Ready, loss: NodeId, derivation: &Derivation, wrt: &[NodeId]) -> Checked {
+    let Loaded { program, .. } = &ready.loaded;
+    let Some(train) = program.trains().next() else {
+        return Checked::Not("this file has no train directive, so there is no first batch".into());
+    };
+    let rows = train.batch.map_or(verify::ROWS, |b| (b as usize).min(verify::ROWS));
+    let bindings = run::quietly(&ready.loaded, &ready.options, |session| {
+        let fed = session.batch(&train.data, rows)?;
+        Ok(session.bindings(train, fed))
+    });
+    match bindings {
+        Ok(bindings) => verify::verify(&program.graph, loss, derivation, wrt, &bindings),
+        Err(e) => Checked::Not(e.diagnostic().map_or_else(|bug| bug.to_string(), |d| d.message.clone())),
+    }
 }
 
 /// The loss (an index into measures) and the variables that are asked for.

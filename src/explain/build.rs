@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 pub enum Style {
     /// People: a comparison may be a factor, `relu` has its name.
     Text,
+    /// People, who read one rule at a time: the adjoint it is applied to stands last.
+    Steps,
     /// The compiler: a comparison is a bool, and only primitive names are sure to mean what they say.
     Code,
 }
@@ -128,7 +130,8 @@ fn term(c: Rat, mono: &Mono, style: Style) -> Expr {
     }
     let (mut body, mut divisors) = (Vec::new(), Vec::new());
     let mut factors: Vec<(&Atom, &Rat)> = rest.iter().collect();
-    factors.sort_by_key(|(atom, _)| rank(atom));
+    let is_upstream = |atom: &Atom| style == Style::Steps && matches!(atom, Atom::Let(..));
+    factors.sort_by_key(|(atom, _)| (is_upstream(atom), rank(atom)));
     for (atom, e) in factors {
         let value = if means.contains(atom) { mean(atom, style) } else { factor(atom, style) };
         let value = power(value, e.abs());
@@ -326,7 +329,7 @@ fn factor(atom: &Atom, style: Style) -> Expr {
 fn call(call: &Call, keep: bool, style: Style) -> Expr {
     let mut named = call.named.clone();
     if call.elementwise {
-        if is_relu(call) && style == Style::Text {
+        if is_relu(call) && style != Style::Code {
             return Expr::map("relu", vec![expr(&call.args[1], style)], vec![]);
         }
         let args = call.args.iter().map(|s| expr(s, style)).collect();

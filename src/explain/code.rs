@@ -6,8 +6,14 @@ use crate::ir::graph::NodeId;
 
 /// `d_mse_d_w1 = …` for each line.
 pub fn print(derivation: &Derivation) -> String {
+    let lines = derivation.lines.iter().zip(expressions(derivation));
+    lines.map(|(line, code)| format!("{} = {code}\n", line.identifier)).collect()
+}
+
+/// What stands to the right of `=`, for each line.
+pub fn expressions(derivation: &Derivation) -> Vec<String> {
     let names = Identifiers(derivation);
-    derivation.lines.iter().map(|l| format!("{} = {}\n", l.identifier, l.code.text(&names))).collect()
+    derivation.lines.iter().map(|l| l.code.text(&names)).collect()
 }
 
 struct Identifiers<'a>(&'a Derivation);

@@ -3,7 +3,9 @@
 //! [`derive`](fn@derive) differentiates with a let for each primal's adjoint ([`adjoint`]), reads the result into a normal
 //! form ([`normal`], [`algebra`], [`read`]), looks for the shortest way to write each line ([`shorten`]) and for
 //! the lines worth having ([`inline`]), names and orders them, and builds the trees that are printed
-//! ([`build`], [`tree`]). The layout of a format is apart: [`text`] for people, [`code`] for the compiler.
+//! ([`build`], [`tree`]). The layout of a format is apart: [`text`], [`latex`] and [`html`]
+//! for people, [`code`] for the compiler, [`json`] for other programs.
+//! [`steps`](mod@steps) tells the derivation rule by rule, with a [`reason`] for each; [`verify`] measures it on data.
 //! [`say`] writes values down as they stand; [`check`] evaluates what was printed. [`forward`](mod@forward) says
 //! which values of the forward pass a person would look at, and what they are called.
 //!
@@ -16,14 +18,21 @@ pub mod build;
 pub mod check;
 pub mod code;
 pub mod forward;
+pub mod html;
 pub mod inline;
+pub mod json;
+pub mod latex;
 pub mod normal;
+pub mod page;
 pub mod rational;
 pub mod read;
+pub mod reason;
 pub mod say;
 pub mod shorten;
+pub mod steps;
 pub mod text;
 pub mod tree;
+pub mod verify;
 
 use crate::explain::adjoint::adjoints;
 use crate::explain::build::Style;

@@ -33,6 +33,11 @@ impl<'a> Sayer<'a> {
         self.said[id.index()].as_ref()
     }
 
+    /// A value where it is used: its name if it has one.
+    pub fn said(&self, id: NodeId) -> Option<Expr> {
+        self.operand(id)
+    }
+
     /// Whether the node says nothing that this operand does not say.
     pub fn passes(&self, id: NodeId) -> Option<NodeId> {
         let node = self.graph.node(id);

@@ -1,10 +1,14 @@
 //! The derivation as columns of text: name, expression, shape, whose adjoint it is.
 
-use crate::explain::Derivation;
+use crate::explain::page::Page;
+use crate::explain::steps::{Step, Steps};
+use crate::explain::{Derivation, Plain};
 use crate::ir::dim::ShapeText;
+use crate::ir::graph::NodeId;
 use unicode_width::UnicodeWidthStr;
 
 /// What stands above the lines: the statement of the loss and where it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Heading {
     /// `loss mse = mean(square(y - y_))`
     pub statement: String,
@@ -42,17 +46,18 @@ pub fn print(derivation: &Derivation, heading: Option<&Heading>) -> String {
         let text = format!("{}{}{remark}", padded(left, left_width), padded(shape, shape_width));
         out.push_str(&finish(text));
     }
-    for id in &derivation.absent {
-        let name = derivation.values.get(id).map_or("", |n| n.as_str());
-        out.push_str(&format!(
-            "∂{}/∂{name} = 0   {} does not depend on {name}\n",
-            derivation.loss, derivation.loss
-        ));
-    }
-    out
+    out + &absent(derivation)
 }
 
-fn shape_text(shape: &[crate::ir::dim::Dim]) -> String {
+/// A line for each variable that the loss does not depend on.
+fn absent(derivation: &Derivation) -> String {
+    let loss = &derivation.loss;
+    let name = |id| derivation.values.get(id).map_or("", |n| n.as_str());
+    let line = |name| format!("∂{loss}/∂{name} = 0   {loss} does not depend on {name}\n");
+    derivation.absent.iter().map(|id| line(name(id))).collect()
+}
+
+pub(crate) fn shape_text(shape: &[crate::ir::dim::Dim]) -> String {
     ShapeText(shape).to_string()
 }
 
@@ -65,4 +70,45 @@ fn padded(text: &str, width: usize) -> String {
 
 fn finish(line: String) -> String {
     format!("{}\n", line.trim_end())
+}
+
+/// The derivation rule by rule: number, equation, what its operand stands for or where it is, gradient, reason.
+pub fn explained(page: &Page) -> String {
+    let mut out = format!("{}   {}\n\n", page.heading.statement, page.heading.place);
+    if let Some(steps) = &page.steps {
+        let names = steps.names();
+        let rows: Vec<[String; 4]> = steps.steps.iter().map(|s| cells(s, steps, page, &names)).collect();
+        let width = |i: usize, most: usize| {
+            rows.iter().map(|r| r[i].width()).filter(|w| *w <= most).max().unwrap_or(0)
+        };
+        let widths = [width(0, 48) + 3, width(1, 48) + 3, width(2, 60) + 3];
+        let digits = rows.len().to_string().len();
+        for (i, [equation, meaning, gradient, reason]) in rows.iter().enumerate() {
+            let [a, b, c] = widths;
+            out.push_str(&finish(format!(
+                "{:>digits$}  {}{}{}{reason}",
+                i + 1,
+                padded(equation, a),
+                padded(meaning, b),
+                padded(gradient, c)
+            )));
+        }
+    }
+    out.push_str(&absent(&page.derivation));
+    if let Some(checked) = &page.checked {
+        out.push_str(&format!("{}\n", checked.sentence()));
+    }
+    out
+}
+
+/// Equation, meaning or place, gradient, reason.
+pub(crate) fn cells(step: &Step, steps: &Steps, page: &Page, names: &Plain) -> [String; 4] {
+    let value = |id: &NodeId| steps.values.get(id).cloned().unwrap_or_default();
+    let equation = step.equation.as_ref().map(|(id, e)| format!("{} = {}", value(id), e.text(names)));
+    let place = step.equation.as_ref().and_then(|(id, _)| page.places.get(id)).cloned();
+    let meaning = step.stands_for.as_ref().map(|(id, e)| format!("{} = {}", value(id), e.text(names)));
+    let part = step.part.map(|(i, n)| format!(" ({i} of {n})")).unwrap_or_default();
+    let gradient = format!("∂{}/∂{}{part} = {}", steps.loss, value(&step.primal), step.gradient.text(names));
+    let meaning = meaning.or(place).unwrap_or_default();
+    [equation.unwrap_or_default(), meaning, gradient, step.reason.clone()]
 }

@@ -57,7 +57,7 @@ pub enum Op {
 }
 
 /// How tightly things bind, loosest first; each has its place in LANGUAGE's table of precedence.
-mod level {
+pub(crate) mod level {
     pub const OR: u8 = 1;
     pub const AND: u8 = 2;
     pub const NOT: u8 = 3;
@@ -211,7 +211,7 @@ impl Expr {
         }
     }
 
-    fn level(&self) -> u8 {
+    pub(crate) fn level(&self) -> u8 {
         match &self.kind {
             Kind::Neg(_) => level::NEG,
             Kind::Not(_) => level::NOT,
@@ -285,7 +285,7 @@ impl Expr {
 
 /// How tight each side must be to stand without brackets. The left side of `*` and `@` could do with fewer;
 /// `(a @ b) * c` and `(a * b) @ c` read better so.
-fn sides(op: Op, left: &Expr) -> (u8, u8) {
+pub(crate) fn sides(op: Op, left: &Expr) -> (u8, u8) {
     let mixed = matches!(
         (&left.kind, op),
         (Kind::Binary(Op::MatMul, ..), Op::Mul) | (Kind::Binary(Op::Mul | Op::Div, ..), Op::MatMul)
@@ -301,7 +301,7 @@ fn sides(op: Op, left: &Expr) -> (u8, u8) {
     }
 }
 
-fn write_argument(out: &mut String, name: &str, arg: &Arg) {
+pub(crate) fn write_argument(out: &mut String, name: &str, arg: &Arg) {
     let _ = match arg {
         Arg::Int(n) => write!(out, "{name}={n}"),
         Arg::Bool(b) => write!(out, "{name}={b}"),

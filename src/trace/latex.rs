@@ -73,7 +73,7 @@ fn cells(row: &[String]) -> String {
 }
 
 /// Text with every sign that means something to LaTeX spelled out.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         match c {
@@ -83,6 +83,7 @@ fn escaped(text: &str) -> String {
             '^' => out.push_str("\\textasciicircum{}"),
             '∂' => out.push_str("$\\partial$"),
             'δ' => out.push_str("$\\delta$"),
+            '²' => out.push_str("\\textsuperscript{2}"),
             '…' => out.push_str("\\ldots{}"),
             '`' => out.push_str("\\textasciigrave{}"),
             '\'' => out.push_str("\\textquotesingle{}"),
