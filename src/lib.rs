@@ -43,6 +43,7 @@ pub mod gradcheck;
 pub mod interp;
 pub mod ir;
 pub mod kernels;
+pub mod lang;
 pub mod loops;
 pub mod lower;
 pub mod model;

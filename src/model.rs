@@ -9,6 +9,7 @@ use crate::driver;
 use crate::ir::diff::{self, Diff};
 use crate::ir::graph::Function;
 use crate::ir::print;
+use crate::lang::Lang;
 use crate::lower::Target;
 use crate::opt::{self, Arithmetic, Checks};
 use crate::source::Sources;
@@ -56,7 +57,7 @@ pub struct CompileError {
 
 impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&render::render(&self.found, &self.sources, Style::Plain))
+        f.write_str(&render::render(&self.found, &self.sources, Style::Plain, Lang::En))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::diag::codes::{check as check_codes, syntax as syntax_codes, using as codes};
 use crate::diag::{Diagnostic, Diagnostics, Severity};
+use crate::lang::{self, say};
 use crate::runtime::files::{FileError, Files};
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::ast::{File, Statement, StatementKind, Text, TextPiece};
@@ -78,8 +79,12 @@ impl Loader<'_> {
             let names: Vec<&str> = self.chain[at..].iter().map(|(_, name)| name.as_str()).collect();
             let circle = format!("{} → {}", names.join(" → "), names[0]);
             self.found.push(
-                Diagnostic::error(&codes::CYCLE, span, format!("files use each other in a circle: {circle}"))
-                    .note("move what both need into a third file that uses neither"),
+                Diagnostic::error(
+                    &codes::CYCLE,
+                    span,
+                    say!("files use each other in a circle: {circle}", circle),
+                )
+                .note("move what both need into a third file that uses neither"),
             );
             return None;
         }
@@ -95,14 +100,22 @@ impl Loader<'_> {
             return self.refused(text, &e, span);
         }
         if bytes.len() > SOURCE_LIMIT {
-            self.error(&syntax_codes::TOO_LONG, span, format!("`{text}` is longer than the limit of 1 MiB"));
+            self.error(
+                &syntax_codes::TOO_LONG,
+                span,
+                say!("`{text}` is longer than the limit of 1 MiB", text),
+            );
             return None;
         }
         let content = match String::from_utf8(bytes) {
             Ok(content) => content,
             Err(e) => {
                 let at = e.utf8_error().valid_up_to();
-                self.error(&syntax_codes::CHARACTER, span, format!("`{text}` is not UTF-8 (byte {at})"));
+                self.error(
+                    &syntax_codes::CHARACTER,
+                    span,
+                    say!("`{text}` is not UTF-8 (byte {at})", text, at),
+                );
                 return None;
             }
         };
@@ -127,10 +140,10 @@ impl Loader<'_> {
         let (directives, declarations): (Vec<_>, Vec<_>) = statements.into_iter().partition(is_directive);
         if let Some(first) = directives.first() {
             let count = match directives.len() {
-                1 => "a directive".to_string(),
-                n => format!("{n} directives"),
+                1 => "a directive".into(),
+                n => say!("{n} directives", n),
             };
-            let text = format!("`use` takes the declarations of `{name}` and leaves out {count}");
+            let text = say!("`use` takes the declarations of `{name}` and leaves out {count}", name, count);
             let d = Diagnostic::error(&codes::LEFT_OUT, span, text).other(first.span, "left out");
             self.found.push(Diagnostic { severity: Severity::Note, ..d });
         }
@@ -142,7 +155,7 @@ impl Loader<'_> {
         None
     }
 
-    fn error(&mut self, code: crate::diag::Code, span: Span, message: impl Into<String>) {
+    fn error(&mut self, code: crate::diag::Code, span: Span, message: impl Into<lang::Text>) {
         self.found.push(Diagnostic::error(code, span, message));
     }
 }

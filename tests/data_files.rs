@@ -40,7 +40,7 @@ fn columns(dataset: &str, types: &[&str], files: &InMemory) -> Result<Vec<String
 }
 
 fn good(dataset: &str, types: &[&str], files: &InMemory) -> Vec<String> {
-    columns(dataset, types, files).unwrap_or_else(|(_, d)| panic!("{dataset}\n{}", d.message))
+    columns(dataset, types, files).unwrap_or_else(|(_, d)| panic!("{dataset}\n{}", d.message.english()))
 }
 
 fn read_files() -> InMemory {
@@ -83,7 +83,7 @@ fn a_reader_alone_is_rounded_to_the_column() {
     let (exit, d) =
         columns("x: bool[n, 3] = idx(\"u1.idx\")", &["x: bool[batch, 3]"], &files).expect_err("2 is no bool");
     assert_eq!((exit, d.code.code), (1, "NN0209"));
-    assert_eq!(d.message, "column `x` is bool, and 2 in row 0 is neither 0 nor 1");
+    assert_eq!(d.message.english(), "column `x` is bool, and 2 in row 0 is neither 0 nor 1");
 }
 
 /// 2^53 + 1 is no f64, and 3 * 2^31 no i32.
@@ -139,7 +139,7 @@ fn statistics_of_the_fit_split_alone() {
     let empty = dataset.replace("raw.fit", "raw.test");
     let files = InMemory::default().with("d.csv", "1\n3\n");
     let (exit, d) = columns(&empty, &["x: f32[batch]"], &files).expect_err("no rows");
-    assert_eq!((exit, d.message.as_str()), (1, "`d.test` has no rows"));
+    assert_eq!((exit, &*d.message.english()), (1, "`d.test` has no rows"));
 }
 
 /// Rows stay together: in every split, a row's columns are those of one line of the file.
@@ -167,7 +167,8 @@ print \"{max(abs(b - 3 * a))}\" on d.last
 print \"{max(abs(b - 3 * a))}\" on d.rest
 print \"{abs(sum(centred)) < 1e-9}\" on d.fit
 ";
-    let lines = run_with(text, &files, Options::default()).unwrap_or_else(|(_, d)| panic!("{}", d.message));
+    let lines =
+        run_with(text, &files, Options::default()).unwrap_or_else(|(_, d)| panic!("{}", d.message.english()));
     let mut all: Vec<u32> = lines[..3]
         .iter()
         .flat_map(|l| {
@@ -202,7 +203,8 @@ placeholder y: f64[batch]
 print \"{x} {y}\" on b
 print \"{x} {y}\" on c
 ";
-    let lines = run_with(text, &files, Options::default()).unwrap_or_else(|(_, d)| panic!("{}", d.message));
+    let lines =
+        run_with(text, &files, Options::default()).unwrap_or_else(|(_, d)| panic!("{}", d.message.english()));
     assert_eq!(lines, ["[0, 2] [-2, 0]", "[2, 6] [3, 7]"]);
 }
 
@@ -219,10 +221,11 @@ fn a_file_of_the_command_line_stands_in() {
         );
         let files = InMemory::default().with(file, std::fs::read(format!("{dir}{file}")).expect("read"));
         let options = || Options { data: vec![("d".into(), file.into())], ..Options::default() };
-        let lines = run_with(&text, &files, options()).unwrap_or_else(|(_, d)| panic!("{}", d.message));
+        let lines =
+            run_with(&text, &files, options()).unwrap_or_else(|(_, d)| panic!("{}", d.message.english()));
         assert_eq!(lines, [SIGNED]);
         let (exit, d) = run_with(&text, &InMemory::default(), options()).expect_err("no file");
-        assert_eq!((exit, d.message), (4, format!("there is no file `{file}`")));
+        assert_eq!((exit, d.message.english()), (4, format!("there is no file `{file}`")));
     }
 }
 
@@ -234,7 +237,9 @@ fn a_file_of_the_command_line_stands_in_for_a_column() {
     let files = InMemory::default().with("x.csv", "1\n2\n").with("y.csv", "3\n4\n").with("new.csv", "5\n6\n");
     let with = |name: &str| {
         let options = Options { data: vec![(name.into(), "new.csv".into())], ..Options::default() };
-        run_with(text, &files, options).map_err(|(exit, d)| (exit, d.code.code, d.message, d.notes))
+        run_with(text, &files, options).map_err(|(exit, d)| {
+            (exit, d.code.code, d.message.english(), d.notes.iter().map(|n| n.english()).collect::<Vec<_>>())
+        })
     };
     assert_eq!(with("d.y").expect("a column"), ["[1, 2] [5, 6]"]);
     let note = vec!["a file can stand in for what these read: d.x, d.y".to_string()];
@@ -253,8 +258,8 @@ fn a_shape_that_differs_names_file_and_declaration() {
     let (exit, d) =
         columns("x: f32[n, 4] = idx(\"u1.idx\")", &["x: f32[batch, 4]"], &read_files()).expect_err("3 wide");
     assert_eq!((exit, d.code.code), (1, "NN0212"));
-    assert_eq!(d.message, "u1.idx has shape [2, 3], and `x` reads it as f64[n, 4]");
-    assert!(d.secondary.iter().any(|l| l.text == "declared here"), "{d:?}");
+    assert_eq!(d.message.english(), "u1.idx has shape [2, 3], and `x` reads it as f64[n, 4]");
+    assert!(d.secondary.iter().any(|l| l.text.english() == "declared here"), "{d:?}");
 }
 
 /// 100,000 numbers of eight bytes; each column and each temporary is counted while it is there.
@@ -268,7 +273,7 @@ fn memory_is_refused_with_the_number_and_given_back() {
     };
     let (exit, d) = run("a: f64[n] = npy(\"x.npy\")", 700_000).expect_err("too large");
     assert_eq!((exit, d.code.code), (5, "NN0210"));
-    assert_eq!(d.message, "`x.npy` would need 781.2 KiB; limit 683.6 KiB");
+    assert_eq!(d.message.english(), "`x.npy` would need 781.2 KiB; limit 683.6 KiB");
     // The bytes of the file, the array, and three columns of 0.8 MB: the first two go when the column is there.
     let three = "a: f64[n] = npy(\"x.npy\")\nb: f64[n] = npy(\"x.npy\")\nc: f64[n] = npy(\"x.npy\")";
     assert!(run(three, 4_100_000).is_ok());
@@ -331,7 +336,7 @@ print sum(logits, axis=0), logits[{}] on d",
             let settings = Settings { backend, opt, ..Settings::default() };
             let options = Options { settings, ..Options::default() };
             let lines = run_with(&text, &InMemory::default(), options)
-                .unwrap_or_else(|(_, d)| panic!("{text}\n{}", d.message));
+                .unwrap_or_else(|(_, d)| panic!("{text}\n{}", d.message.english()));
             let (blocks, at_once) = lines.split_at(metrics.len());
             assert_eq!(blocks, &at_once[..metrics.len()], "{rows} rows, {backend:?}, --opt {opt}");
             seen.push(lines);
@@ -351,7 +356,7 @@ fn values_on_many_rows_take_the_memory_of_a_block() {
         };
         let run = |directive: &str| run_with(&wide(40_000, 256, directive), &InMemory::default(), options());
         let lines = run("print \"{nll}\" on d\nprint \"{hits}\" on d")
-            .unwrap_or_else(|(_, d)| panic!("{}", d.message));
+            .unwrap_or_else(|(_, d)| panic!("{}", d.message.english()));
         assert_eq!(lines.len(), 2);
         let (exit, _) = run("print sum(h - mean(h, axis=0)) on d").expect_err("needs all rows of h");
         assert_eq!(exit, 5);
@@ -372,5 +377,9 @@ print sum(take(table, i)) on d
 ";
     let (exit, d) = run_with(text, &files, Options::default()).expect_err("7 is no index");
     assert_eq!(exit, 3);
-    assert!(d.message.starts_with("index 7 is out of range in row 9000"), "{}", d.message);
+    assert!(
+        d.message.english().starts_with("index 7 is out of range in row 9000"),
+        "{}",
+        d.message.english()
+    );
 }

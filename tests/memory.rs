@@ -112,7 +112,7 @@ impl Output for Watching {
     fn line(&mut self, _: &str) {
         self.0.push(resident_pages());
     }
-    fn note(&mut self, _: &str) {}
+    fn note(&mut self, _: &nn::lang::Text) {}
     fn flush(&mut self) {}
     fn picture(&mut self, _: &str) {}
     fn progress(&mut self, _: Progress) {}

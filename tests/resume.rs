@@ -244,7 +244,7 @@ fn backends_share_checkpoints() {
 
 fn refused(text: &str, files: &InMemory) -> (u8, Vec<String>) {
     let e = run(text, files, &Settings::default(), true).0.expect_err("a refusal");
-    (e.exit_code(), e.diagnostic().expect("no bug").notes.clone())
+    (e.exit_code(), e.diagnostic().expect("no bug").notes.iter().map(|n| n.english()).collect::<Vec<_>>())
 }
 
 #[test]

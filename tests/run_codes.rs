@@ -15,12 +15,12 @@ fn outcome(text: &str) -> Option<(u8, &'static str, String)> {
     let file = sources.file(id).clone();
     let (ast, found) = nn::syntax::parse(&file);
     let checked = match found.0.first() {
-        Some(d) => return Some((1, d.code.code, d.message.clone())),
+        Some(d) => return Some((1, d.code.code, d.message.english())),
         None => nn::check::elaborate(&ast, &file, &mut sources, &Default::default()),
     };
     let program = match checked {
         Ok(p) => p,
-        Err(e) => return Some((1, e.0[0].code.code, e.0[0].message.clone())),
+        Err(e) => return Some((1, e.0[0].code.code, e.0[0].message.english())),
     };
     let files = Disk::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/codes"), vec![]);
     let files = files.writing(Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("run_codes")), vec![]);
@@ -28,7 +28,7 @@ fn outcome(text: &str) -> Option<(u8, &'static str, String)> {
     let result = session::run(&program, Options::default(), &files, &mut output, &mut |_, _| {});
     let e = result.err()?;
     match e.diagnostic() {
-        Ok(d) => Some((e.exit_code(), d.code.code, d.message.clone())),
+        Ok(d) => Some((e.exit_code(), d.code.code, d.message.english())),
         Err(bug) => panic!("{text}\n{bug}"),
     }
 }

@@ -34,7 +34,7 @@ fn failure(text: &str, files: &InMemory) -> (u8, String, Vec<String>, Vec<String
     let (result, output) = run_on(text, files, Backend::Jit);
     let e = result.expect_err("a failure");
     let d = e.diagnostic().unwrap_or_else(|bug| panic!("{text}\n{bug}"));
-    (e.exit_code(), d.message.clone(), d.notes.clone(), output.lines)
+    (e.exit_code(), d.message.english(), d.notes.iter().map(|n| n.english()).collect(), output.lines)
 }
 
 const VARIABLES: &str = "seed 3

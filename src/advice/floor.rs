@@ -4,6 +4,7 @@ use super::{Evidence, Finding, Numbers, scalar, through};
 use crate::interp::{self, Bindings};
 use crate::ir::graph::{Graph, NodeId};
 use crate::ir::op::{Kernel, LeafKind};
+use crate::lang::say;
 use crate::runtime::format::digits;
 use ndarray::{ArrayD, Axis};
 use std::sync::Arc;
@@ -34,10 +35,10 @@ pub fn find(e: &Evidence<'_>) -> Option<Vec<Finding>> {
     }
     Some(vec![Finding {
         at: measure.span,
-        message: format!("no training of this linear net gets below {}", digits(floor, 7)),
-        label: format!("at least {} on all rows of `{}`", digits(floor, 7), e.data),
+        message: say!("no training of this linear net gets below {digits}", digits = digits(floor, 7)),
+        label: say!("at least {digits} on all rows of `{data}`", digits = digits(floor, 7), data = e.data),
         note: None,
-        fix: Some("to get below it, put a non-linearity such as `tanh` between two matrices".to_string()),
+        fix: Some("to get below it, put a non-linearity such as `tanh` between two matrices".into()),
     }])
 }
 

@@ -14,6 +14,7 @@ use crate::diag::codes::advice as codes;
 use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
 use crate::interp::Bindings;
 use crate::ir::graph::{Graph, NodeId};
+use crate::lang::Text;
 use crate::source::{Sources, Span};
 
 /// When there is something to look at.
@@ -68,10 +69,10 @@ static ADVICE: [Advice; 4] = [
 /// One thing that was seen.
 struct Finding {
     at: Span,
-    message: String,
-    label: String,
-    note: Option<String>,
-    fix: Option<String>,
+    message: Text,
+    label: Text,
+    note: Option<Text>,
+    fix: Option<Text>,
 }
 
 /// A training with all rows of its data, and the values of variables and states at some moment.

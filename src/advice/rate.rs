@@ -7,6 +7,7 @@ use super::{Evidence, Finding, Numbers, short};
 use crate::interp::{self, Bindings};
 use crate::ir::graph::{Function, NodeId};
 use crate::ir::op::{Kernel, LeafKind};
+use crate::lang::say;
 use ndarray::ArrayD;
 use std::sync::Arc;
 
@@ -43,18 +44,25 @@ pub fn find(e: &Evidence<'_>) -> Option<Vec<Finding>> {
         return None;
     }
     let loss = &e.program.measures[e.train.loss].name;
-    let pass = if batches.len() == 1 { "step".to_string() } else { format!("pass over `{}`", e.data) };
+    let pass = if batches.len() == 1 { "step".into() } else { say!("pass over `{data}`", data = e.data) };
     // With one batch and no momentum, 1 - lr * curvature = -growth.
     let plain = batches.len() == 1 && steps.leaves.len() == e.train.gradients.len();
     let fix = match plain {
-        true => format!("divide the learning rate by more than {}", short((1.0 + growth) / 2.0)),
-        false => "use a smaller learning rate".to_string(),
+        true => say!("divide the learning rate by more than {short}", short = short((1.0 + growth) / 2.0)),
+        false => "use a smaller learning rate".into(),
     };
     Some(vec![Finding {
         at: e.train.span,
-        message: "the learning rate is so large that this training diverges".to_string(),
-        label: format!("each {pass} multiplies the distance from the minimum by {}", short(growth)),
-        note: Some(format!("`{loss}` is quadratic in the weights, so it has no other minimum to fall into")),
+        message: "the learning rate is so large that this training diverges".into(),
+        label: say!(
+            "each {pass} multiplies the distance from the minimum by {short}",
+            pass,
+            short = short(growth)
+        ),
+        note: Some(say!(
+            "`{loss}` is quadratic in the weights, so it has no other minimum to fall into",
+            loss
+        )),
         fix: Some(fix),
     }])
 }

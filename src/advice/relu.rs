@@ -4,6 +4,7 @@ use super::{Evidence, Finding, scalar};
 use crate::explain::forward::formulas;
 use crate::interp;
 use crate::ir::graph::NodeId;
+use crate::lang::say;
 use ndarray::Axis;
 
 /// A few units that rest are no harm: one in so many is told.
@@ -37,15 +38,15 @@ pub fn find(e: &Evidence<'_>) -> Option<Vec<Finding>> {
         }
         let name = graph.node(*id).name.as_ref().map(|n| n.to_string());
         let what =
-            name.or_else(|| formulas(graph, &[*id]).pop().flatten()).unwrap_or_else(|| "a relu".to_string());
+            name.or_else(|| formulas(graph, &[*id]).pop().flatten()).unwrap_or_else(|| "a relu".into());
         out.push(Finding {
             at: e.place(*id),
-            message: format!("{dead} of {all} units of `{what}` are 0 for every row"),
-            label: format!("looked at after training, on {rows} rows of `{}`", e.data),
+            message: say!("{dead} of {all} units of `{what}` are 0 for every row", dead, all, what),
+            label: say!("looked at after training, on {rows} rows of `{data}`", rows, data = e.data),
             note: None,
             fix: Some(
                 "use a smaller learning rate, start values for relu such as `he_normal`, or `leaky_relu`"
-                    .to_string(),
+                    .into(),
             ),
         });
     }

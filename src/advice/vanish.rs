@@ -3,6 +3,7 @@
 use super::{Evidence, Finding, short};
 use crate::interp;
 use crate::ir::graph::NodeId;
+use crate::lang::say;
 
 /// A matrix whose gradient is so many times smaller than the largest learns nothing beside it.
 const RATIO: f64 = 1e5;
@@ -37,15 +38,16 @@ pub fn find(e: &Evidence<'_>) -> Option<Vec<Finding>> {
     let loss = &e.program.measures[e.train.loss].name;
     Some(vec![Finding {
         at: e.program.variables[matrices[smallest].0].span,
-        message: format!("the gradient of `{}` has vanished", name(smallest)),
-        label: format!(
-            "∂{loss}/∂{} is {} on average, ∂{loss}/∂{} is {}",
-            name(smallest),
-            short(sizes[smallest]),
-            name(largest),
-            short(sizes[largest])
+        message: say!("the gradient of `{smallest}` has vanished", smallest = name(smallest)),
+        label: say!(
+            "∂{loss}/∂{smallest} is {small} on average, ∂{loss}/∂{largest} is {large}",
+            loss,
+            smallest = name(smallest),
+            small = short(sizes[smallest]),
+            largest = name(largest),
+            large = short(sizes[largest])
         ),
         note: None,
-        fix: Some("use `relu` in place of `sigmoid` or `tanh`, a layer norm, or fewer layers".to_string()),
+        fix: Some("use `relu` in place of `sigmoid` or `tanh`, a layer norm, or fewer layers".into()),
     }])
 }

@@ -6,6 +6,7 @@ use crate::check::value::{Num, Value};
 use crate::diag::Diagnostic;
 use crate::diag::codes::{check as check_codes, directive as codes};
 use crate::ir::dim::{Dim, ShapeText};
+use crate::lang::say;
 use crate::scalar::DType;
 use crate::source::Span;
 use crate::syntax::ast::{self, Expr, ExprKind, Feed, Format, Text, TextPiece};
@@ -86,14 +87,14 @@ impl Cx<'_> {
             if let Some(p) = needed.first().filter(|_| within.is_none_or(|w| w.at_start)) {
                 let name = self.program.placeholders[*p].name.clone();
                 let text = if within.is_some() {
-                    format!("at the start no step has given `{name}` a value")
+                    say!("at the start no step has given `{name}` a value", name)
                 } else {
-                    format!("`{word}` needs data for `{name}`")
+                    say!("`{word}` needs data for `{name}`", word, name)
                 };
                 let fix = match self.program.datasets.first() {
-                    Some(d) => format!("add `on {}`", d.name),
+                    Some(d) => say!("add `on {name}`", name = d.name),
                     None => {
-                        format!("declare a `dataset` and add `on` with its name, or add `with {name} = …`")
+                        say!("declare a `dataset` and add `on` with its name, or add `with {name} = …`", name)
                     }
                 };
                 self.report(Diagnostic::error(&codes::NEEDS_DATA, a.span, text).fix(fix));
@@ -150,7 +151,11 @@ impl Cx<'_> {
             Value::Node(id) => self.b.ty(*id).dtype.is_int(),
             Value::Dim(_) | Value::Poison => true,
             other => {
-                let text = format!("the format `{}` needs a number, not {}", f.kind, other.describe());
+                let text = say!(
+                    "the format `{kind}` needs a number, not {this}",
+                    kind = f.kind,
+                    this = other.describe()
+                );
                 self.error(&codes::FORMAT, span, text);
                 return None;
             }
@@ -183,7 +188,7 @@ impl Cx<'_> {
             Value::List(_) => Wanted::Node(self.tensor(value, span, None)?),
             Value::Poison => return None,
             other => {
-                let text = format!("{} cannot be printed", other.describe());
+                let text = say!("{this} cannot be printed", this = other.describe());
                 self.error(&check_codes::KIND, span, text);
                 return None;
             }
@@ -198,16 +203,16 @@ impl Cx<'_> {
             }
             Value::Poison => None,
             Value::Node(id) => {
-                let text = format!("`{word}` needs one condition, this is {}", self.b.ty(id));
+                let text = say!("`{word}` needs one condition, this is {id}", word, id = self.b.ty(id));
                 let mut d = Diagnostic::error(&check_codes::KIND, e.span, text);
                 if self.b.ty(id).dtype == DType::Bool {
-                    d = d.fix(format!("write `all({})` or `any({})`", self.text(e.span), self.text(e.span)));
+                    d = d.fix(say!("write `all({span})` or `any({span})`", span = self.text(e.span)));
                 }
                 self.report(d);
                 None
             }
             other => {
-                let text = format!("`{word}` needs a condition, not {}", other.describe());
+                let text = say!("`{word}` needs a condition, not {this}", word, this = other.describe());
                 self.error(&check_codes::KIND, e.span, text);
                 None
             }
@@ -223,7 +228,7 @@ impl Cx<'_> {
             let found = self.program.placeholders.iter().position(|p| *p.name == *feed.placeholder.name);
             let Some(p) = found else {
                 if !self.globals.get(&feed.placeholder.name).is_some_and(|e| e.value.is_poison()) {
-                    let text = format!("there is no placeholder `{}`", feed.placeholder.name);
+                    let text = say!("there is no placeholder `{feed}`", feed = feed.placeholder.name);
                     self.error(&check_codes::UNKNOWN_NAME, feed.placeholder.span, text);
                 }
                 return None;
@@ -246,10 +251,11 @@ impl Cx<'_> {
                     || want.shape[0].as_const().is_none()
                     || want.shape[0] == have.shape[0]);
             if !fits {
-                let text = format!("`{}` is {want}, and this is {have}", feed.placeholder.name);
+                let text =
+                    say!("`{feed}` is {want}, and this is {have}", feed = feed.placeholder.name, want, have);
                 let mut d = Diagnostic::error(&codes::FEED_TYPE, at, text);
                 if have.rank() + 1 == want.rank() {
-                    d = d.fix(format!("write `[{}]`: one row", self.text(at)));
+                    d = d.fix(say!("write `[{at}]`: one row", at = self.text(at)));
                 }
                 self.report(d);
                 return None;
@@ -257,7 +263,7 @@ impl Cx<'_> {
             if let Some(lead) = want.shape.first() {
                 let n = have.shape[0].clone();
                 if let Some((m, _)) = count.as_ref().filter(|(m, _)| *m != n) {
-                    self.error(&codes::FEED_TYPE, at, format!("{n} rows here, {m} before"));
+                    self.error(&codes::FEED_TYPE, at, say!("{n} rows here, {m} before", n, m));
                     return None;
                 }
                 count = Some((n, at));
@@ -270,10 +276,10 @@ impl Cx<'_> {
         }
         if let Some(p) = needed.iter().find(|p| !values.iter().any(|(q, _)| q == *p)) {
             let name = self.program.placeholders[*p].name.clone();
-            let text = format!("nothing feeds `{name}` in this `{word}`");
+            let text = say!("nothing feeds `{name}` in this `{word}`", name, word);
             self.report(
                 Diagnostic::error(&codes::NOT_FED, span, text)
-                    .fix(format!("add `, {name} = …` after `with`")),
+                    .fix(say!("add `, {name} = …` after `with`", name)),
             );
             return None;
         }

@@ -5,6 +5,7 @@ use crate::check::suggest::closest;
 use crate::check::value::Value;
 use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
+use crate::lang::{Text, say};
 use crate::source::Span;
 use crate::syntax::ast::{Arg, Ident};
 
@@ -40,13 +41,15 @@ impl Cx<'_> {
                     if i >= params.len() || args[..i].iter().any(|b| b.name.is_some()) {
                         let text = if i >= params.len() {
                             let n = params.len();
-                            format!(
-                                "`{callee}` takes {n} argument{}, not {}",
-                                if n == 1 { "" } else { "s" },
-                                args.len()
+                            say!(
+                                "`{callee}` takes {n} argument{s}, not {given}",
+                                callee,
+                                n,
+                                s = Text::from(if n == 1 { "" } else { "s" }),
+                                given = args.len()
                             )
                         } else {
-                            "an argument without name follows one with a name".to_string()
+                            "an argument without name follows one with a name".into()
                         };
                         self.report(
                             Diagnostic::error(&codes::ARGUMENTS, a.span, text)
@@ -60,13 +63,13 @@ impl Cx<'_> {
                 Some(name) => match params.iter().position(|p| *p == name.name) {
                     Some(slot) => slot,
                     None => {
-                        let text = format!("`{callee}` has no argument `{}`", name.name);
+                        let text = say!("`{callee}` has no argument `{name}`", callee, name = name.name);
                         let mut d = Diagnostic::error(&codes::ARGUMENTS, name.span, text)
                             .note(signature(callee, params));
                         let meant = elsewhere(&name.name, params)
                             .or_else(|| closest(&name.name, params.iter().copied()));
                         if let Some(meant) = meant {
-                            d = d.fix(format!("did you mean `{meant}`?"));
+                            d = d.fix(say!("did you mean `{meant}`?", meant));
                         }
                         self.report(d);
                         good = false;
@@ -75,7 +78,7 @@ impl Cx<'_> {
                 },
             };
             if slots[slot].is_some() {
-                let text = format!("`{}` of `{callee}` is given twice", params[slot]);
+                let text = say!("`{params}` of `{callee}` is given twice", params = params[slot], callee);
                 self.error(&codes::ARGUMENTS, a.span, text);
                 good = false;
             }
@@ -86,7 +89,7 @@ impl Cx<'_> {
     }
 
     pub fn missing(&mut self, callee: &str, param: &str, params: &[&str], span: Span) {
-        let text = format!("`{callee}` needs the argument `{param}`");
+        let text = say!("`{callee}` needs the argument `{param}`", callee, param);
         self.report(Diagnostic::error(&codes::ARGUMENTS, span, text).note(signature(callee, params)));
     }
 }
@@ -120,10 +123,10 @@ fn elsewhere<'p>(name: &str, params: &[&'p str]) -> Option<&'p str> {
 }
 
 /// `the arguments of `sum` are x, axis, keepdims`
-fn signature(callee: &str, params: &[&str]) -> String {
+fn signature(callee: &str, params: &[&str]) -> Text {
     match params {
-        [] => format!("`{callee}` takes no arguments"),
-        [one] => format!("the only argument of `{callee}` is {one}"),
-        _ => format!("the arguments of `{callee}` are {}", params.join(", ")),
+        [] => say!("`{callee}` takes no arguments", callee),
+        [one] => say!("the only argument of `{callee}` is {one}", callee, one),
+        _ => say!("the arguments of `{callee}` are {params}", callee, params = params.join(", ")),
     }
 }

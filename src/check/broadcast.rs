@@ -7,6 +7,7 @@ use crate::diag::codes::check as codes;
 use crate::ir::dim::{Dim, ShapeText};
 use crate::ir::graph::{Attr, Attrs, NodeId};
 use crate::ir::op::OpDef;
+use crate::lang::{Text, say};
 use crate::ops;
 use crate::source::Span;
 
@@ -123,8 +124,8 @@ impl Cx<'_> {
     ) {
         let (a, b) = (self.b.ty(nodes[i]).shape.clone(), self.b.ty(nodes[j]).shape.clone());
         let name = op.symbol.unwrap_or(op.name);
-        let mut d = Diagnostic::error(&codes::SHAPES, span, format!("the shapes of `{name}` do not fit"))
-            .label(self.types_of(op, nodes));
+        let mut d = Diagnostic::error(&codes::SHAPES, span, say!("the shapes of `{name}` do not fit", name))
+            .label(Text::verbatim(self.types_of(op, nodes)));
         let (low, high) = if a.len() <= b.len() { (i, j) } else { (j, i) };
         let (ls, hs) = (self.b.ty(nodes[low]).shape.clone(), self.b.ty(nodes[high]).shape.clone());
         // The ends fit after stretching, so that the missing dimension is the mistake.
@@ -134,14 +135,19 @@ impl Cx<'_> {
                 let who = self.b.graph.node(nodes[k]).name.clone().unwrap_or_default();
                 let text = match clash {
                     Clash::Rank if k == low && pairs => match ls.len() {
-                        0 => format!("`{who}` is a scalar"),
-                        1 => format!("`{who}` has no second dimension"),
-                        n => format!("`{who}` has only {n} dimensions"),
+                        0 => say!("`{who}` is a scalar", who),
+                        1 => say!("`{who}` has no second dimension", who),
+                        n => say!("`{who}` has only {n} dimensions", who, n),
                     },
                     Clash::Axis(axis) => {
-                        format!("dimension {axis} of `{who}` is {}", self.b.ty(nodes[k]).shape[axis])
+                        say!(
+                            "dimension {axis} of `{who}` is {size}",
+                            axis,
+                            who,
+                            size = self.b.ty(nodes[k]).shape[axis]
+                        )
                     }
-                    _ => format!("`{who}` is {}", ShapeText(&self.b.ty(nodes[k]).shape)),
+                    _ => say!("`{who}` is {ty}", who, ty = ShapeText(&self.b.ty(nodes[k]).shape)),
                 };
                 d = d.other(*at, text);
             }
@@ -153,21 +159,29 @@ impl Cx<'_> {
                 if let Some((symbol, at)) = origin
                     && !d.secondary.iter().any(|l| l.span.start <= at.start && at.end <= l.span.end)
                 {
-                    d = d.other(at, format!("`{symbol}` is introduced here"));
+                    d = d.other(at, say!("`{symbol}` is introduced here", symbol));
                 }
             }
-            d = d.note(format!("dimension {axis} is {} on the left and {} on the right", a[axis], b[axis]));
+            d = d.note(say!(
+                "dimension {axis} is {left} on the left and {right} on the right",
+                axis,
+                left = a[axis],
+                right = b[axis]
+            ));
         } else if let Some(all) = numpy(&a, &b) {
             let pairs = if all.len() == 2 && all[0] == all[1] {
                 "this would pair every prediction with every answer"
             } else {
                 "this would stretch both"
             };
-            d = d.note(format!("{pairs}: {}", ShapeText(&all)));
+            d = d.note(say!("{pairs}: {shape}", pairs = Text::from(pairs), shape = ShapeText(&all)));
         } else if clash == Clash::Rank {
             let tail = ShapeText(&hs[hs.len() - ls.len()..]).to_string();
-            d = d
-                .note(format!("the lower rank must be the end of the other: {tail}, not {}", ShapeText(&ls)));
+            d = d.note(say!(
+                "the lower rank must be the end of the other: {tail}, not {ls}",
+                tail,
+                ls = ShapeText(&ls)
+            ));
         }
         let low_text = spans.get(low).map(|s| self.operand_text(*s)).unwrap_or_default();
         d.fix = match clash {
@@ -176,18 +190,18 @@ impl Cx<'_> {
                 let declare = match self.type_spans.contains_key(&nodes[low]) {
                     true => {
                         let ty = crate::ir::graph::Type::new(leaf.ty.dtype, hs.clone());
-                        format!(", or declare `{} {low_text}: {ty}`", leaf.op.name)
+                        say!(", or declare `{leaf} {low_text}: {ty}`", leaf = leaf.op.name, low_text, ty)
                     }
-                    false => String::new(),
+                    false => Text::default(),
                 };
-                format!("write `{low_text}{index}`{declare}")
+                say!("write `{low_text}{index}`{declare}", low_text, index, declare)
             }),
             Clash::Both => numpy(&a, &b).map(|all| {
                 let text = spans.get(i).map(|s| self.text(*s)).unwrap_or_default();
-                format!("if that is meant, write `broadcast({text}, {})`", ShapeText(&all))
+                say!("if that is meant, write `broadcast({text}, {all})`", text, all = ShapeText(&all))
             }),
             Clash::Axis(_) if a.len() == 2 && unify(&[a[1].clone(), a[0].clone()], &b).is_ok() => {
-                Some(format!("write `{}.T`", self.operand_text(spans[i])))
+                Some(say!("write `{operand_text}.T`", operand_text = self.operand_text(spans[i])))
             }
             _ => None,
         };

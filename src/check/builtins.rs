@@ -8,6 +8,7 @@ use crate::check::value::{Builtin, Value};
 use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
 use crate::ir::graph::{Attr, Attrs, Graph, NodeId, Type};
+use crate::lang::say;
 use crate::ops;
 use crate::rng::native::{self, Purpose};
 use crate::scalar::DType;
@@ -45,16 +46,16 @@ impl Cx<'_> {
             return Value::Poison;
         }
         let Some(loss) = of.value.as_node() else {
-            let text = format!("`grad` needs a scalar of the graph, not {}", of.value.describe());
+            let text = say!("`grad` needs a scalar of the graph, not {value}", value = of.value.describe());
             return self.error(&codes::KIND, of.span, text);
         };
         if !self.b.ty(loss).shape.is_empty() || !self.b.ty(loss).dtype.is_float() {
-            let text = format!("`grad` is the derivative of a real scalar, not of {}", self.b.ty(loss));
-            return self.report(Diagnostic::error(&codes::NOT_SCALAR, of.span, text).fix(format!(
-                "write `sum({})` or `mean({})`",
-                self.text(of.span),
-                self.text(of.span)
-            )));
+            let text =
+                say!("`grad` is the derivative of a real scalar, not of {loss}", loss = self.b.ty(loss));
+            return self.report(
+                Diagnostic::error(&codes::NOT_SCALAR, of.span, text)
+                    .fix(say!("write `sum({of})` or `mean({of})`", of = self.text(of.span))),
+            );
         }
         let items = wrt.value.items();
         let mut nodes = Vec::new();
@@ -62,7 +63,7 @@ impl Cx<'_> {
             match v.as_node() {
                 Some(id) => nodes.push(id),
                 None => {
-                    let text = format!("a derivative with respect to {} has no meaning", v.describe());
+                    let text = say!("a derivative with respect to {v} has no meaning", v = v.describe());
                     return self.error(&codes::KIND, wrt.span, text);
                 }
             }
@@ -72,7 +73,7 @@ impl Cx<'_> {
             let (l, w) = (self.text(of.span), self.b.graph.node(*w).name.clone());
             let w = w.map_or(self.text(wrt.span), |n| n.to_string());
             return self.report(
-                Diagnostic::error(&codes::NO_GRADIENT, span, format!("`{l}` does not depend on `{w}`"))
+                Diagnostic::error(&codes::NO_GRADIENT, span, say!("`{l}` does not depend on `{w}`", l, w))
                     .note("its derivative would be 0 everywhere"),
             );
         }
@@ -92,7 +93,7 @@ impl Cx<'_> {
         match adjoints {
             Ok(out) => Some(out),
             Err(e) => {
-                let text = format!("there is no gradient: {e}");
+                let text = say!("there is no gradient: {e}", e);
                 self.error(&codes::NO_GRADIENT, span, text);
                 None
             }
@@ -121,7 +122,7 @@ impl Cx<'_> {
                 Value::Str(s) => match rng_kind(s) {
                     Some(kind) => kind,
                     None => {
-                        let text = format!("there is no generator \"{}\"", s.escape_debug());
+                        let text = say!("there is no generator \"{name}\"", name = s.escape_debug());
                         return self.report(
                             Diagnostic::error(&codes::KIND, g.span, text)
                                 .note("the generators are \"native\", \"numpy\" and \"tf1\""),
@@ -130,7 +131,7 @@ impl Cx<'_> {
                 },
                 Value::Poison => return Value::Poison,
                 other => {
-                    let text = format!("`rng` must be a string, not {}", other.describe());
+                    let text = say!("`rng` must be a string, not {this}", this = other.describe());
                     return self.error(&codes::KIND, g.span, text);
                 }
             },
@@ -169,7 +170,7 @@ impl Cx<'_> {
             Some(g) => match &g.value {
                 Value::Str(name) => self.draw_name(Some(name)),
                 other => {
-                    let text = format!("`name` must be a string, not {}", other.describe());
+                    let text = say!("`name` must be a string, not {this}", this = other.describe());
                     return self.error(&codes::KIND, g.span, text);
                 }
             },
@@ -200,7 +201,7 @@ impl Cx<'_> {
         }
         let (ta, tb) = (self.b.ty(a).clone(), self.b.ty(b).clone());
         if ta.dtype != tb.dtype {
-            let text = format!("the branches of `if training` are {ta} and {tb}");
+            let text = say!("the branches of `if training` are {ta} and {tb}", ta, tb);
             return self.error(&codes::DTYPES, span, text);
         }
         let Some(op) = ops::find("by_mode") else { return Value::Poison };

@@ -9,6 +9,7 @@ use crate::diag::codes::check as codes;
 use crate::ir::dim::{Dim, ShapeText};
 use crate::ir::graph::{Attr, Attrs, NodeId};
 use crate::ir::op::{Class, EvalCx, OpDef, Param, ParamKind};
+use crate::lang::{Text, say};
 use crate::scalar::DType;
 use crate::source::Span;
 use crate::syntax::ast::{Arg, Expr, ExprKind};
@@ -50,7 +51,7 @@ impl Cx<'_> {
                 Value::Poison
             }
             other => {
-                let text = format!("{} cannot be called", other.describe());
+                let text = say!("{this} cannot be called", this = other.describe());
                 self.error(&codes::KIND, callee.span, text)
             }
         }
@@ -122,10 +123,14 @@ impl Cx<'_> {
         let items = match list {
             Value::List(items) | Value::Tuple(items) if !items.is_empty() => items,
             _ => {
-                let text = format!("`{}` joins the tensors of a list, not {}", op.name, list.describe());
+                let text = say!(
+                    "`{op}` joins the tensors of a list, not {list}",
+                    op = op.name,
+                    list = list.describe()
+                );
                 let text =
                     if list.items().is_some() { "there is no tensor in this list".into() } else { text };
-                let fix = format!("write `{}([a, b])`", op.name);
+                let fix = say!("write `{op}([a, b])`", op = op.name);
                 return self.report(Diagnostic::error(&codes::KIND, *at, text).fix(fix));
             }
         };
@@ -186,8 +191,11 @@ impl Cx<'_> {
                         Some(Value::Bool(b)) if dtype == DType::Bool => Tensor::scalar(dtype, f64::from(*b)),
                         Some(Value::Number(n)) => self.literal(*n, dtype, at)?,
                         Some(other) => {
-                            let text =
-                                format!("`{}` is a number known now, not {}", p.name, other.describe());
+                            let text = say!(
+                                "`{p}` is a number known now, not {this}",
+                                p = p.name,
+                                this = other.describe()
+                            );
                             self.error(&codes::KIND, at, text);
                             return None;
                         }
@@ -197,13 +205,16 @@ impl Cx<'_> {
                 }
                 ParamKind::Flag => match arg {
                     None => Attr::Bool(false),
-                    Some(a) => Attr::Bool(self.as_bool(&a.value, at, &format!("`{}`", p.name))?),
+                    Some(a) => Attr::Bool(self.as_bool(&a.value, at, Text::code(p.name))?),
                 },
                 ParamKind::DType => match &required(self)?.value {
                     Value::DType(d) => Attr::DType(*d),
                     other => {
-                        let text =
-                            format!("`{}` must be a dtype such as f32, not {}", p.name, other.describe());
+                        let text = say!(
+                            "`{p}` must be a dtype such as f32, not {this}",
+                            p = p.name,
+                            this = other.describe()
+                        );
                         self.error(&codes::KIND, at, text);
                         return None;
                     }
@@ -228,11 +239,16 @@ impl Cx<'_> {
                     Some(Value::Str(s)) if words.contains(&&**s) => Attr::Str(Arc::from(&**s)),
                     Some(other) => {
                         let text = match other {
-                            Value::Str(s) => format!("\"{}\"", s.escape_debug()),
+                            Value::Str(s) => Text::verbatim(format!("\"{}\"", s.escape_debug())),
                             other => other.describe(),
                         };
-                        let words: Vec<String> = words.iter().map(|w| format!("\"{w}\"")).collect();
-                        let text = format!("`{}` must be {}, not {text}", p.name, words.join(" or "));
+                        let words = words.iter().map(|w| Text::verbatim(format!("\"{w}\"")));
+                        let text = say!(
+                            "`{p}` must be {words}, not {text}",
+                            p = p.name,
+                            words = Text::any_of(words),
+                            text
+                        );
                         self.error(&codes::KIND, at, text);
                         return None;
                     }
@@ -242,7 +258,7 @@ impl Cx<'_> {
                     Some(a) => {
                         let axes = self.axis_list(&a.value, rank, at)?;
                         if axes.len() != rank {
-                            let text = format!("`{}` must name each of the {rank} axes once", p.name);
+                            let text = say!("`{p}` must name each of the {rank} axes once", p = p.name, rank);
                             self.error(&codes::AXIS, at, text);
                             return None;
                         }
@@ -257,15 +273,19 @@ impl Cx<'_> {
 
     /// One whole number for both of height and width, or one for each.
     fn pair(&mut self, value: &Value, span: Span, name: &str) -> Option<Attr> {
-        let what = format!("`{name}`");
+        let what = Text::code(name);
         match value.items().as_deref() {
-            None => Some(both(self.as_int(value, span, &what)?)),
+            None => Some(both(self.as_int(value, span, what)?)),
             Some([h, w]) => {
-                let numbers = [self.as_int(h, span, &what)?, self.as_int(w, span, &what)?];
+                let numbers = [self.as_int(h, span, what.clone())?, self.as_int(w, span, what)?];
                 Some(Attr::Dims(numbers.map(Dim::constant).to_vec()))
             }
             Some(items) => {
-                let text = format!("{what} must be a number or two, height and width, not {}", items.len());
+                let text = say!(
+                    "{what} must be a number or two, height and width, not {items}",
+                    what,
+                    items = items.len()
+                );
                 self.error(&codes::KIND, span, text);
                 None
             }
@@ -280,11 +300,11 @@ impl Cx<'_> {
             return Some(axis as usize);
         }
         let has = match rank {
-            0 => "a scalar has no axes".to_string(),
-            1 => "this tensor has one axis, 0 (or -1)".to_string(),
-            _ => format!("this tensor has the axes 0 to {} (or -{rank} to -1)", rank - 1),
+            0 => "a scalar has no axes".into(),
+            1 => "this tensor has one axis, 0 (or -1)".into(),
+            _ => say!("this tensor has the axes 0 to {last} (or -{rank} to -1)", last = rank - 1, rank),
         };
-        self.report(Diagnostic::error(&codes::AXIS, span, format!("there is no axis {n}")).note(has));
+        self.report(Diagnostic::error(&codes::AXIS, span, say!("there is no axis {n}", n)).note(has));
         None
     }
 
@@ -295,7 +315,7 @@ impl Cx<'_> {
         for item in &items {
             let axis = self.axis(item, rank, span)?;
             if axes.contains(&axis) {
-                self.error(&codes::AXIS, span, format!("axis {axis} is named twice"));
+                self.error(&codes::AXIS, span, say!("axis {axis} is named twice", axis));
                 return None;
             }
             axes.push(axis);
@@ -319,7 +339,13 @@ impl Cx<'_> {
         };
         let message = match holes.as_slice() {
             [] if total == rest => return Some(to),
-            [] => format!("{} has {total} elements, {} has {rest}", ShapeText(from), ShapeText(&to)),
+            [] => say!(
+                "{from} has {total} elements, {to} has {rest}",
+                from = ShapeText(from),
+                total,
+                to = ShapeText(&to),
+                rest
+            ),
             [at] => {
                 if rest != Dim::constant(0)
                     && let Some(d) = total.div_exact(&rest)
@@ -327,9 +353,9 @@ impl Cx<'_> {
                     to[*at] = d;
                     return Some(to);
                 }
-                format!("{total} elements cannot be divided by {rest} whatever the sizes are")
+                say!("{total} elements cannot be divided by {rest} whatever the sizes are", total, rest)
             }
-            _ => "only one size can be -1".to_string(),
+            _ => "only one size can be -1".into(),
         };
         self.error(&codes::RESHAPE, span, message);
         None

@@ -4,6 +4,7 @@ use crate::check::cx::Cx;
 use crate::check::program::{Control, ControlKind, MeasureKind, Measured, When};
 use crate::diag::codes::directive as codes;
 use crate::ir::graph::NodeId;
+use crate::lang::say;
 use crate::syntax::ast::{self, Direction, Expr, Feed, Ident, TrainItem, TrainItemKind, Unit};
 
 impl Cx<'_> {
@@ -61,7 +62,7 @@ impl Cx<'_> {
         if by >= 0.0 && by.is_finite() {
             return Some(by);
         }
-        self.error(&codes::SETTING, e.span, format!("`by` is an improvement of at least 0, not {by}"));
+        self.error(&codes::SETTING, e.span, say!("`by` is an improvement of at least 0, not {by}", by));
         None
     }
 

@@ -10,6 +10,7 @@ use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
 use crate::ir::build::Builder;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Graph, NodeId};
+use crate::lang::{Text, say};
 use crate::scalar::DType;
 use crate::source::{FileId, SourceFile, Sources, Span};
 use crate::stage::Watch;
@@ -193,7 +194,7 @@ impl<'a> Cx<'a> {
     }
 
     /// Reports an error and gives the value that silences what follows.
-    pub fn error(&mut self, code: Code, span: Span, message: impl Into<String>) -> Value {
+    pub fn error(&mut self, code: Code, span: Span, message: impl Into<Text>) -> Value {
         self.report(Diagnostic::error(code, span, message))
     }
 
@@ -209,7 +210,11 @@ impl<'a> Cx<'a> {
             if call != d.primary.span {
                 let inside =
                     self.sources.text(d.primary.span).split_whitespace().collect::<Vec<_>>().join(" ");
-                d.notes.push(format!("in `{inside}`, {}", self.sources.place(d.primary.span)));
+                d.notes.push(say!(
+                    "in `{inside}`, {sources}",
+                    inside,
+                    sources = self.sources.place(d.primary.span)
+                ));
                 d.primary.span = call;
                 d.secondary.retain(|l| self.is_ours(l.span));
                 if d.severity == Severity::Error {
@@ -220,7 +225,7 @@ impl<'a> Cx<'a> {
             && self.is_ours(frame.call)
             && frame.call != d.primary.span
         {
-            let text = format!("`{}` is used here", frame.name);
+            let text = say!("`{frame}` is used here", frame = frame.name);
             d.secondary.push(crate::diag::Label { span: frame.call, text });
         }
         let known = |o: &Diagnostic| {
@@ -266,13 +271,13 @@ impl<'a> Cx<'a> {
         let (name, home) = (frame.name.clone(), frame.home);
         if self.frames.iter().any(|f| f.name == name && f.home == home) {
             self.report(
-                Diagnostic::error(&codes::RECURSION, span, format!("`{name}` calls itself"))
+                Diagnostic::error(&codes::RECURSION, span, say!("`{name}` calls itself", name))
                     .note("functions and layers are inlined, so a call of itself would never end"),
             );
             return false;
         }
         if self.frames.len() >= 64 {
-            self.error(&codes::RECURSION, span, format!("`{name}` is called more than 64 calls deep"));
+            self.error(&codes::RECURSION, span, say!("`{name}` is called more than 64 calls deep", name));
             return false;
         }
         self.frames.push(frame);

@@ -11,6 +11,7 @@ use crate::diag::Diagnostic;
 use crate::diag::codes::{check as codes, directive};
 use crate::ir::dim::Dim;
 use crate::ir::graph::{NodeId, Type};
+use crate::lang::{Text, say};
 use crate::scalar::DType;
 use crate::source::Span;
 use crate::syntax::ast::{Arg, DatasetItem, DimExpr, Expr, ExprKind, Ident, TypeExpr};
@@ -54,7 +55,7 @@ impl Cx<'_> {
         let Some(at) = old.into_iter().find(|(n, _)| ***n == *name.name).map(|(_, at)| at) else {
             return true;
         };
-        let text = format!("`{}` is in `{}` already", name.name, d.name);
+        let text = say!("`{name}` is in `{dataset}` already", name = name.name, dataset = d.name);
         self.report(Diagnostic::error(&codes::BOUND_TWICE, name.span, text).other(at, "here"));
         false
     }
@@ -76,7 +77,8 @@ impl Cx<'_> {
             }
         };
         if let Some(first) = rows.0.as_ref().filter(|d| **d != lead) {
-            let text = format!("the columns of a dataset share their rows: {first} before, {lead} here");
+            let text =
+                say!("the columns of a dataset share their rows: {first} before, {lead} here", first, lead);
             self.error(&directive::COLUMN, ty.span, text);
             return None;
         }
@@ -92,11 +94,17 @@ impl Cx<'_> {
             // What a reader alone delivers is tested against the column when it is read.
             let read = cx.leaves.iter().any(|(leaf, s)| *leaf == id && matches!(s, Source::File(_)));
             if !read && (actual.dtype == DType::Bool) != (dtype == DType::Bool) {
-                let text = format!("`{}` is declared {dtype}, and this is {}", name.name, actual.dtype);
-                cx.report(
-                    Diagnostic::error(&codes::DTYPES, e.span, text)
-                        .fix(format!("write `cast({}, {dtype})`", cx.text(e.span))),
+                let text = say!(
+                    "`{name}` is declared {dtype}, and this is {actual}",
+                    name = name.name,
+                    dtype,
+                    actual = actual.dtype
                 );
+                cx.report(Diagnostic::error(&codes::DTYPES, e.span, text).fix(say!(
+                    "write `cast({span}, {dtype})`",
+                    span = cx.text(e.span),
+                    dtype
+                )));
                 return None;
             }
             if actual.shape.is_empty() {
@@ -108,17 +116,18 @@ impl Cx<'_> {
             if let (Some(n), None) = (actual.shape[0].as_const(), lead.as_const()) {
                 match rows.1 {
                     Some((m, at)) if m != n => {
-                        let text = format!("this has {n} rows, an earlier column {m}");
+                        let text = say!("this has {n} rows, an earlier column {m}", n, m);
                         cx.report(
                             Diagnostic::error(&directive::COLUMN, e.span, text)
-                                .other(at, format!("{m} rows")),
+                                .other(at, say!("{m} rows", m)),
                         );
                         return None;
                     }
                     _ => rows.1 = Some((n, e.span)),
                 }
             } else if actual.shape[0] != lead && !cx.counts_rows_of_another(dataset, &actual.shape[0]) {
-                let text = format!("`{}` has {lead} rows, and this is {actual}", name.name);
+                let text =
+                    say!("`{name}` has {lead} rows, and this is {actual}", name = name.name, lead, actual);
                 cx.report(Diagnostic::error(&codes::DIMS, e.span, text).other(ty.span, "declared here"));
                 return None;
             }
@@ -126,7 +135,7 @@ impl Cx<'_> {
             let mut seen = actual.clone();
             seen.dtype = dtype;
             seen.shape[0] = lead.clone();
-            if !cx.match_type(ty, &seen, e.span, &format!("`{}`", name.name)) {
+            if !cx.match_type(ty, &seen, e.span, Text::code(&name.name)) {
                 return None;
             }
             shape = seen.shape;
@@ -209,16 +218,16 @@ impl Cx<'_> {
                 .map(|c| c.name.to_string())
                 .chain(d.splits.iter().map(|s| s.name.to_string()))
                 .collect();
-            let text = format!("`{name}` has no column `{}`", field.name);
+            let text = say!("`{name}` has no column `{field}`", name, field = field.name);
             return self.report(
                 Diagnostic::error(&codes::FIELD, field.span, text)
-                    .note(format!("it has {}", names.join(", "))),
+                    .note(say!("it has {names}", names = names.join(", "))),
             );
         };
         if !matches!(self.place, Place::Column { .. }) {
             return self.report(
                 Diagnostic::error(&codes::WRONG_PLACE, span, "data enters the graph through a placeholder")
-                    .fix(format!("declare a placeholder and write `feed x = {}`", field.name)),
+                    .fix(say!("declare a placeholder and write `feed x = {field}`", field = field.name)),
             );
         }
         self.column_leaf(DataRef { dataset, split: None }, column)
@@ -228,7 +237,8 @@ impl Cx<'_> {
     pub fn method(&mut self, base: &Expr, method: &Ident, args: &[Arg], span: Span) -> Value {
         if let Some(fix) = root_name(base).and_then(|name| self.foreign_field(name, &method.name)) {
             self.given(args);
-            let text = format!("there is no `{}.{}`", self.text(base.span), method.name);
+            let text =
+                say!("there is no `{base}.{method}`", base = self.text(base.span), method = method.name);
             return self.report(Diagnostic::error(&codes::FOREIGN_NAME, span, text).fix(fix));
         }
         let stream = match self.eval(base) {
@@ -238,13 +248,15 @@ impl Cx<'_> {
                 return Value::Poison;
             }
             other => {
-                let text = format!("{} has no `.{}(…)`", other.describe(), method.name);
+                let text =
+                    say!("{this} has no `.{method}(…)`", this = other.describe(), method = method.name);
                 let mut d = Diagnostic::error(&codes::FIELD, method.span, text);
                 let rest: String = args.iter().map(|a| format!(", {}", self.text(a.value.span))).collect();
-                d = d.fix(format!(
-                    "functions stand in front: `{}({}{rest})`",
-                    method.name,
-                    self.text(base.span)
+                d = d.fix(say!(
+                    "functions stand in front: `{method}({base}{rest})`",
+                    method = method.name,
+                    base = self.text(base.span),
+                    rest
                 ));
                 return self.report(d);
             }
@@ -270,7 +282,7 @@ impl Cx<'_> {
                     Diagnostic::error(
                         &codes::STREAM,
                         method.span,
-                        format!("a random stream has no `{other}`"),
+                        say!("a random stream has no `{other}`", other),
                     )
                     .note("it has uniform(shape), normal(shape), integers(lo, hi, shape) and permutation(n)"),
                 );
@@ -290,7 +302,7 @@ impl Cx<'_> {
         let Some(last) = found.last() else { return Value::Poison };
         let Some(shape) = self.as_shape(&last.value, last.span) else { return Value::Poison };
         if let Some(d) = shape.iter().find(|d| d.as_const().is_some_and(|n| n < 0)) {
-            return self.error(&codes::SIZE, last.span, format!("{d} is no size"));
+            return self.error(&codes::SIZE, last.span, say!("{d} is no size", d));
         }
         let draw = match method.name.as_str() {
             "uniform" => Draw::Uniform,
@@ -304,7 +316,7 @@ impl Cx<'_> {
                     return self.error(
                         &codes::STREAM,
                         span,
-                        format!("there is no integer from {lo} up to below {hi}"),
+                        say!("there is no integer from {lo} up to below {hi}", lo, hi),
                     );
                 }
                 Draw::Integers { lo, hi }
@@ -358,7 +370,7 @@ impl Cx<'_> {
             Num::Int(n) if n > 0 => Amount::Count(n as u64),
             Num::Float(x) if x > 0.0 && x <= 1.0 => Amount::Fraction(x),
             n => {
-                let text = format!("an amount is a fraction up to 1.0 or a count of rows, not {n}");
+                let text = say!("an amount is a fraction up to 1.0 or a count of rows, not {n}", n);
                 self.error(&directive::SPLIT, amount.span, text);
                 return None;
             }
@@ -386,7 +398,7 @@ impl Cx<'_> {
             Value::Dataset(d) => d,
             Value::Poison => return None,
             other => {
-                let text = format!("a dataset is expected here, not {}", other.describe());
+                let text = say!("a dataset is expected here, not {this}", this = other.describe());
                 self.error(&codes::KIND, base.span, text);
                 return None;
             }
@@ -397,11 +409,11 @@ impl Cx<'_> {
         if split.is_none() && !self.broken_data.contains(&dataset) {
             let names: Vec<String> = d.splits.iter().map(|s| s.name.to_string()).collect();
             let has = if names.is_empty() {
-                "it has none".to_string()
+                "it has none".into()
             } else {
-                format!("it has {}", names.join(", "))
+                say!("it has {names}", names = names.join(", "))
             };
-            let text = format!("`{}` has no split `{}`", d.name, field.name);
+            let text = say!("`{name}` has no split `{field}`", name = d.name, field = field.name);
             self.report(Diagnostic::error(&codes::FIELD, field.span, text).note(has));
         }
         Some(DataRef { dataset, split: Some(split?) })

@@ -8,6 +8,7 @@ use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
 use crate::ir::dim::{Dim, ShapeText};
 use crate::ir::graph::Type;
+use crate::lang::{Text, say};
 use crate::scalar::DType;
 use crate::source::Span;
 use crate::syntax::ast::{BinaryOp, DimExpr, Expr, ExprKind, TypeExpr, UnaryOp};
@@ -32,14 +33,17 @@ impl Cx<'_> {
         let Some(word) = &ty.dtype else { return Some(DType::F32) };
         let dtype = DType::parse(&word.name).or_else(|| self.named_dtype(&word.name));
         if dtype.is_none() {
-            let mut d =
-                Diagnostic::error(&codes::TYPE, word.span, format!("there is no dtype `{}`", word.name))
-                    .note("the dtypes are f32, f64, i32, i64 and bool");
+            let mut d = Diagnostic::error(
+                &codes::TYPE,
+                word.span,
+                say!("there is no dtype `{name}`", name = word.name),
+            )
+            .note("the dtypes are f32, f64, i32, i64 and bool");
             d.fix = match word.name.as_str() {
-                "float" | "float32" => Some("write `f32`".to_string()),
-                "double" | "float64" => Some("write `f64`".to_string()),
-                "int" | "int64" | "long" => Some("write `i64`".to_string()),
-                "int32" => Some("write `i32`".to_string()),
+                "float" | "float32" => Some("write `f32`".into()),
+                "double" | "float64" => Some("write `f64`".into()),
+                "int" | "int64" | "long" => Some("write `i64`".into()),
+                "int32" => Some("write `i32`".into()),
                 _ => None,
             };
             self.report(d);
@@ -83,7 +87,7 @@ impl Cx<'_> {
                 let (a, b) = (self.dim(left, new)?, self.dim(right, new)?);
                 let out = self.dim_arithmetic(*op, &a, &b);
                 if out.is_none() {
-                    let text = format!("{a} {} {b} is no size", op.symbol());
+                    let text = say!("{a} {op} {b} is no size", a, op = op.symbol(), b);
                     self.error(&codes::SIZE, e.span, text);
                 }
                 out
@@ -167,13 +171,13 @@ impl Cx<'_> {
             Value::Dim(d) => Some(d.clone()),
             Value::Number(n) => {
                 if n.as_int().is_none() {
-                    self.error(&codes::FRACTION, span, format!("a size must be a whole number, not {n}"));
+                    self.error(&codes::FRACTION, span, say!("a size must be a whole number, not {n}", n));
                 }
                 n.as_int().map(Dim::constant)
             }
             Value::Poison => None,
             other => {
-                let text = format!("a size is expected here, not {}", other.describe());
+                let text = say!("a size is expected here, not {this}", this = other.describe());
                 self.error(&codes::KIND, span, text);
                 None
             }
@@ -191,7 +195,10 @@ impl Cx<'_> {
             Value::Number(_) | Value::Dim(_) => Some(vec![self.as_dim(value, span)?]),
             Value::Poison => None,
             other => {
-                let text = format!("a shape such as `[batch, 2]` is expected here, not {}", other.describe());
+                let text = say!(
+                    "a shape such as `[batch, 2]` is expected here, not {this}",
+                    this = other.describe()
+                );
                 self.error(&codes::KIND, span, text);
                 None
             }
@@ -215,7 +222,7 @@ impl Cx<'_> {
                 DimExpr::Expr(e) => {
                     let d = self.dim(e, NewNames::Introduce)?;
                     if d.as_const().is_some_and(|n| n < 0) {
-                        self.error(&codes::SIZE, e.span, format!("{d} is no size"));
+                        self.error(&codes::SIZE, e.span, say!("{d} is no size", d));
                         return None;
                     }
                     shape.push(d);
@@ -227,7 +234,8 @@ impl Cx<'_> {
 
     /// Does a value of type `actual` have the written type? New names are bound to its sizes. Reports
     /// at `span`, where the value comes from.
-    pub fn match_type(&mut self, ty: &TypeExpr, actual: &Type, span: Span, what: &str) -> bool {
+    pub fn match_type(&mut self, ty: &TypeExpr, actual: &Type, span: Span, what: impl Into<Text>) -> bool {
+        let what = what.into();
         let Some(dtype) = (if any_dtype(ty) { Some(actual.dtype) } else { self.dtype(ty) }) else {
             return false;
         };
@@ -235,16 +243,24 @@ impl Cx<'_> {
         let written = if any_dtype(ty) { written.trim_start_matches('_') } else { &written };
         if dtype != actual.dtype {
             self.report(
-                Diagnostic::error(&codes::DTYPES, span, format!("{what} is {actual}, not {dtype}"))
-                    .other(ty.span, "declared here")
-                    .fix(format!("write `cast({}, {dtype})`", self.text(span))),
+                Diagnostic::error(
+                    &codes::DTYPES,
+                    span,
+                    say!("{what} is {actual}, not {dtype}", what, actual, dtype),
+                )
+                .other(ty.span, "declared here")
+                .fix(say!("write `cast({span}, {dtype})`", span = self.text(span), dtype)),
             );
             return false;
         }
         if ty.dims.len() != actual.rank() {
             self.report(
-                Diagnostic::error(&codes::DIMS, span, format!("{what} is {actual}, not {written}"))
-                    .other(ty.span, format!("{} dimensions are declared here", ty.dims.len())),
+                Diagnostic::error(
+                    &codes::DIMS,
+                    span,
+                    say!("{what} is {actual}, not {written}", what, actual, written),
+                )
+                .other(ty.span, say!("{dims} dimensions are declared here", dims = ty.dims.len())),
             );
             return false;
         }
@@ -262,11 +278,16 @@ impl Cx<'_> {
             if want != have {
                 let shown = ShapeText(&actual.shape).to_string();
                 let said = self.text(e.span);
-                let is = if said == want.to_string() { String::new() } else { format!(", which is {want}") };
+                let is =
+                    if said == want.to_string() { Text::default() } else { say!(", which is {want}", want) };
                 self.report(
-                    Diagnostic::error(&codes::DIMS, span, format!("{what} is {shown}, not {written}"))
-                        .label(format!("dimension {axis} is {have}"))
-                        .other(e.span, format!("declared as {said}{is}")),
+                    Diagnostic::error(
+                        &codes::DIMS,
+                        span,
+                        say!("{what} is {shown}, not {written}", what, shown, written),
+                    )
+                    .label(say!("dimension {axis} is {have}", axis, have))
+                    .other(e.span, say!("declared as {said}{is}", said, is)),
                 );
                 return false;
             }
@@ -275,22 +296,27 @@ impl Cx<'_> {
     }
 
     /// A whole number known now.
-    pub fn as_int(&mut self, value: &Value, span: Span, what: &str) -> Option<i64> {
+    pub fn as_int(&mut self, value: &Value, span: Span, what: impl Into<Text>) -> Option<i64> {
+        let what = what.into();
         match value {
             Value::Number(n) => {
                 if n.as_int().is_none() {
-                    self.error(&codes::FRACTION, span, format!("{what} must be a whole number, not {n}"));
+                    self.error(
+                        &codes::FRACTION,
+                        span,
+                        say!("{what} must be a whole number, not {n}", what, n),
+                    );
                 }
                 n.as_int()
             }
             Value::Poison => None,
             Value::Dim(d) => {
-                let text = format!("{what} must be known at compile time, and {d} is not");
+                let text = say!("{what} must be known at compile time, and {d} is not", what, d);
                 self.error(&codes::COMPILE_TIME, span, text);
                 None
             }
             other => {
-                let text = format!("{what} must be a whole number, not {}", other.describe());
+                let text = say!("{what} must be a whole number, not {this}", what, this = other.describe());
                 self.error(&codes::KIND, span, text);
                 None
             }
@@ -298,24 +324,27 @@ impl Cx<'_> {
     }
 
     /// A number known now.
-    pub fn as_num(&mut self, value: &Value, span: Span, what: &str) -> Option<Num> {
+    pub fn as_num(&mut self, value: &Value, span: Span, what: impl Into<Text>) -> Option<Num> {
+        let what = what.into();
         match value {
             Value::Number(n) => Some(*n),
             Value::Poison => None,
             other => {
-                let text = format!("{what} must be a number, not {}", other.describe());
+                let text = say!("{what} must be a number, not {this}", what, this = other.describe());
                 self.error(&codes::KIND, span, text);
                 None
             }
         }
     }
 
-    pub fn as_bool(&mut self, value: &Value, span: Span, what: &str) -> Option<bool> {
+    pub fn as_bool(&mut self, value: &Value, span: Span, what: impl Into<Text>) -> Option<bool> {
+        let what = what.into();
         match value {
             Value::Bool(b) => Some(*b),
             Value::Poison => None,
             other => {
-                let text = format!("{what} must be `true` or `false`, not {}", other.describe());
+                let text =
+                    say!("{what} must be `true` or `false`, not {this}", what, this = other.describe());
                 self.error(&codes::KIND, span, text);
                 None
             }

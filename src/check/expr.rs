@@ -11,6 +11,7 @@ use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Attr, Attrs, NodeId, Type};
+use crate::lang::{Text, say};
 use crate::ops;
 use crate::scalar::DType;
 use crate::source::Span;
@@ -34,7 +35,8 @@ impl Cx<'_> {
                             Value::Bool(b) => out.push_str(&b.to_string()),
                             Value::Poison => return Value::Poison,
                             other => {
-                                let text = format!("{} has no text at compile time", other.describe());
+                                let text =
+                                    say!("{this} has no text at compile time", this = other.describe());
                                 return self.error(&codes::COMPILE_TIME, expr.span, text);
                             }
                         },
@@ -128,7 +130,7 @@ impl Cx<'_> {
     /// The `step` or `epoch` leaf; in a schedule, a number of its dtype.
     pub fn counter(&mut self, which: &'static str, span: Span) -> Value {
         if self.place != Place::Program {
-            let text = format!("`{which}` has no value here: nothing runs yet");
+            let text = say!("`{which}` has no value here: nothing runs yet", which);
             return self.error(&codes::WRONG_PLACE, span, text);
         }
         let id = match self.counters.get(which) {
@@ -164,12 +166,12 @@ impl Cx<'_> {
             (_, Value::Poison) => Value::Poison,
             (UnaryOp::Neg, Value::Number(Num::Int(n))) => match n.checked_neg() {
                 Some(n) => Value::int(n),
-                None => self.error(&codes::ARITHMETIC, span, format!("-({n}) does not fit 64 bits")),
+                None => self.error(&codes::ARITHMETIC, span, say!("-({n}) does not fit 64 bits", n)),
             },
             (UnaryOp::Neg, Value::Number(Num::Float(x))) => Value::Number(Num::Float(-x)),
             (UnaryOp::Neg, Value::Dim(d)) => match d.scale(-1) {
                 Some(d) => Value::dim(d),
-                None => self.error(&codes::SIZE, span, format!("-({d}) does not fit 64 bits")),
+                None => self.error(&codes::SIZE, span, say!("-({d}) does not fit 64 bits", d)),
             },
             (UnaryOp::Not, Value::Bool(b)) => Value::Bool(!b),
             (UnaryOp::Not, Value::Training { negated }) => Value::Training { negated: !negated },
@@ -187,7 +189,7 @@ impl Cx<'_> {
                     return Value::Bool(truth);
                 }
                 if matches!(op, BinaryOp::And | BinaryOp::Or) {
-                    let text = format!("`{symbol}` joins conditions, not numbers");
+                    let text = say!("`{symbol}` joins conditions, not numbers", symbol);
                     return self.error(&codes::KIND, span, text);
                 }
                 if op == BinaryOp::MatMul {
@@ -245,7 +247,7 @@ impl Cx<'_> {
             _ => {}
         }
         let Some(def) = ops::by_symbol(symbol) else {
-            return self.error(&codes::UNKNOWN_NAME, span, format!("there is no operator `{symbol}`"));
+            return self.error(&codes::UNKNOWN_NAME, span, say!("there is no operator `{symbol}`", symbol));
         };
         if op == BinaryOp::MatMul {
             let like = left.0.as_node().or(right.0.as_node()).map(|id| self.b.ty(id).dtype);
@@ -275,14 +277,18 @@ impl Cx<'_> {
                     None => Some(self.error(
                         &codes::COMPILE_TIME,
                         span,
-                        format!("whether {a} {} {b} is not known at compile time", op.symbol()),
+                        say!("whether {a} {op} {b} is not known at compile time", a, op = op.symbol(), b),
                     )),
                 }
             }
             BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::FloorDiv => {
                 Some(match self.dim_arithmetic(op, &a, &b) {
                     Some(d) => Value::dim(d),
-                    None => self.error(&codes::SIZE, span, format!("{a} {} {b} is no size", op.symbol())),
+                    None => self.error(
+                        &codes::SIZE,
+                        span,
+                        say!("{a} {op} {b} is no size", a, op = op.symbol(), b),
+                    ),
                 })
             }
             _ => None,
@@ -295,7 +301,7 @@ impl Cx<'_> {
             return Value::Poison;
         }
         let Some(op) = ops::find(name) else {
-            return self.error(&codes::UNKNOWN_NAME, span, format!("there is no op `{name}`"));
+            return self.error(&codes::UNKNOWN_NAME, span, say!("there is no op `{name}`", name));
         };
         // A condition keeps its own dtype.
         let split = usize::from(op.name == "where");
@@ -318,10 +324,14 @@ impl Cx<'_> {
                 Diagnostic::error(
                     &codes::INT_DIVISION,
                     span,
-                    format!("`/` divides real numbers, not {dtype}"),
+                    say!("`/` divides real numbers, not {dtype}", dtype),
                 )
-                .label(self.types_of(op, &nodes))
-                .fix(format!("write `{a} // {b}` for the whole quotient, or `cast({a}, f32) / …`")),
+                .label(Text::verbatim(self.types_of(op, &nodes)))
+                .fix(say!(
+                    "write `{a} // {b}` for the whole quotient, or `cast({a}, f32) / …`",
+                    a,
+                    b
+                )),
             );
         }
         let Some(nodes) = self.fit(op, &nodes, span, &spans) else { return Value::Poison };
@@ -348,16 +358,16 @@ impl Cx<'_> {
                         "`if` is decided at compile time",
                     )
                     .label("this depends on the data")
-                    .fix(format!(
-                        "to choose per element write `where({}, {}, {})`",
-                        self.text(condition.span),
-                        self.text(then.span),
-                        self.text(otherwise.span)
+                    .fix(say!(
+                        "to choose per element write `where({condition}, {then}, {otherwise})`",
+                        condition = self.text(condition.span),
+                        then = self.text(then.span),
+                        otherwise = self.text(otherwise.span)
                     )),
                 ),
             },
             other => {
-                let text = format!("`if` needs a condition, not {}", other.describe());
+                let text = say!("`if` needs a condition, not {this}", this = other.describe());
                 self.error(&codes::KIND, condition.span, text)
             }
         }
@@ -367,7 +377,7 @@ impl Cx<'_> {
         if let Some(text) = root_name(base).and_then(|name| self.foreign_field(name, &field.name)) {
             let path = self.text(span);
             return self.report(
-                Diagnostic::error(&codes::FOREIGN_NAME, span, format!("there is no `{path}`")).fix(text),
+                Diagnostic::error(&codes::FOREIGN_NAME, span, say!("there is no `{path}`", path)).fix(text),
             );
         }
         if let Some(path) = dotted(base) {
@@ -385,7 +395,7 @@ impl Cx<'_> {
                         Diagnostic::error(
                             &codes::FIELD,
                             span,
-                            format!("no average of `{path}` is kept so far"),
+                            say!("no average of `{path}` is kept so far", path),
                         )
                         .fix("set `ema = 0.99` in the `train` above"),
                     ),
@@ -414,16 +424,23 @@ impl Cx<'_> {
                     return rows;
                 }
                 let what = value.describe();
-                let mut d =
-                    Diagnostic::error(&codes::FIELD, field.span, format!("{what} has no `.{}`", field.name));
+                let mut d = Diagnostic::error(
+                    &codes::FIELD,
+                    field.span,
+                    say!("{what} has no `.{field}`", what, field = field.name),
+                );
                 if matches!(value, Value::Node(_)) {
                     d = d.note("a tensor has `.T`, `.shape`, `.rank` and `.dtype`");
                     let own = dotted(base).map(|path| self.variables_of(&path)).unwrap_or_default();
                     if !own.is_empty() {
-                        d = d.note(format!("the variables of this layer are {}", own.join(", ")));
+                        d = d.note(say!("the variables of this layer are {own}", own = own.join(", ")));
                     }
                     if self.function_name(&field.name).is_some() {
-                        d = d.fix(format!("write `{}({})`", field.name, self.text(base.span)));
+                        d = d.fix(say!(
+                            "write `{field}({base})`",
+                            field = field.name,
+                            base = self.text(base.span)
+                        ));
                     }
                 }
                 self.report(d)

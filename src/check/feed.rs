@@ -6,6 +6,7 @@ use crate::diag::Diagnostic;
 use crate::diag::codes::directive as codes;
 use crate::ir::dim::{Dim, ShapeText};
 use crate::ir::graph::NodeId;
+use crate::lang::say;
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, Feed};
 use std::sync::Arc;
@@ -94,12 +95,12 @@ impl Cx<'_> {
         if self.broken_data.contains(&data.dataset) {
             return None;
         }
-        let text = format!("nothing feeds `{name}` in `{directive}` on `{dataset}`");
+        let text = say!("nothing feeds `{name}` in `{directive}` on `{dataset}`", name, directive, dataset);
         let columns: Vec<String> = d.columns.iter().map(|c| c.name.to_string()).collect();
         let has = if columns.is_empty() { "no columns".to_string() } else { columns.join(", ") };
         let mut diag = Diagnostic::error(&codes::NOT_FED, span, text)
-            .other(self.program.placeholders[p].span, format!("`{name}` is declared here"))
-            .note(format!("the columns of `{dataset}` are: {has}"));
+            .other(self.program.placeholders[p].span, say!("`{name}` is declared here", name))
+            .note(say!("the columns of `{dataset}` are: {has}", dataset, has));
         let node = self.program.placeholders[p].node;
         let ty = self.b.ty(node);
         let fitting = d
@@ -107,12 +108,12 @@ impl Cx<'_> {
             .iter()
             .find(|c| c.ty.dtype == ty.dtype && c.ty.rank() == ty.rank() && c.ty.shape[1..] == ty.shape[1..]);
         if let Some(e) = said {
-            let text = format!("`{}` is no column of `{dataset}`", self.text(e.span));
+            let text = say!("`{span}` is no column of `{dataset}`", span = self.text(e.span), dataset);
             diag = diag.other(e.span, text);
         }
         diag = diag.fix(match fitting {
-            Some(c) => format!("write `feed {name} = {}`", c.name),
-            None => format!("add a column `{name}: {ty}` to `{dataset}`"),
+            Some(c) => say!("write `feed {name} = {column}`", name, column = c.name),
+            None => say!("add a column `{name}: {ty}` to `{dataset}`", name, ty, dataset),
         });
         self.report(diag);
         None
@@ -143,37 +144,52 @@ impl Cx<'_> {
             Diagnostic::error(
                 &codes::FEED_TYPE,
                 at,
-                format!("`{}` is a scalar, a column has rows", placeholder.name),
+                say!("`{name}` is a scalar, a column has rows", name = placeholder.name),
             )
         } else if want.dtype != have.dtype {
-            let text =
-                format!("`{}` is {}, the column `{name}` is {}", placeholder.name, want.dtype, have.dtype);
-            Diagnostic::error(&codes::FEED_TYPE, at, text).fix(format!(
-                "declare one of them otherwise: `{}: {}{}`",
-                placeholder.name,
-                have.dtype,
-                ShapeText(&want.shape)
+            let text = say!(
+                "`{name}` is {want}, the column `{column}` is {have}",
+                name = placeholder.name,
+                want = want.dtype,
+                column = name,
+                have = have.dtype
+            );
+            Diagnostic::error(&codes::FEED_TYPE, at, text).fix(say!(
+                "declare one of them otherwise: `{name}: {have}{want}`",
+                name = placeholder.name,
+                have = have.dtype,
+                want = ShapeText(&want.shape)
             ))
         } else if trailing(&want.shape) != trailing(&have.shape) {
-            let text = format!("`{}` is {want}, the column `{name}` is {have}", placeholder.name);
+            let text = say!(
+                "`{name}` is {want}, the column `{column}` is {have}",
+                name = placeholder.name,
+                want,
+                column = name,
+                have
+            );
             let mut d =
                 Diagnostic::error(&codes::FEED_TYPE, at, text).note("only the number of rows may differ");
             if want.rank() == have.rank() && known(&have.shape) {
                 let mut shape = have.shape.clone();
                 shape[0] = want.shape[0].clone();
-                d = d.fix(format!(
-                    "write `placeholder {}: {}{}`",
-                    placeholder.name,
-                    want.dtype,
-                    ShapeText(&shape)
+                d = d.fix(say!(
+                    "write `placeholder {name}: {want}{shape}`",
+                    name = placeholder.name,
+                    want = want.dtype,
+                    shape = ShapeText(&shape)
                 ));
             }
             d
         } else if !known(&want.shape) {
-            let text = format!("the trailing sizes of `{}` must be numbers: it is {want}", placeholder.name);
+            let text = say!(
+                "the trailing sizes of `{name}` must be numbers: it is {want}",
+                name = placeholder.name,
+                want
+            );
             Diagnostic::error(&codes::FEED_TYPE, at, text).fix("write them as numbers or as a `const`")
         } else if want.shape[0].as_symbol().is_none() && want.shape[0].as_const().is_none() {
-            let text = format!("the first size of `{}` must be a name or a number", placeholder.name);
+            let text = say!("the first size of `{name}` must be a name or a number", name = placeholder.name);
             Diagnostic::error(&codes::FEED_TYPE, at, text)
         } else {
             return true;

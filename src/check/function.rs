@@ -9,6 +9,7 @@ use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Attr, Attrs, NodeId};
+use crate::lang::{Text, say};
 use crate::ops;
 use crate::scalar::DType;
 use crate::source::Span;
@@ -39,7 +40,7 @@ impl Cx<'_> {
                         Diagnostic::error(
                             &codes::WRONG_PLACE,
                             span,
-                            format!("`{}` fills a variable", name.name),
+                            say!("`{name}` fills a variable", name = name.name),
                         )
                         .note("an initializer is called in `variable w: type = …`, which says the shape"),
                     );
@@ -67,14 +68,14 @@ impl Cx<'_> {
                 }
             }
             DefKind::Optimizer(o) => {
-                let text = format!("`{}` is an optimizer", o.name.name);
+                let text = say!("`{o}` is an optimizer", o = o.name.name);
                 self.report(
                     Diagnostic::error(&codes::WRONG_PLACE, span, text)
                         .note("an optimizer is named in `train`: `optimizer = …`"),
                 )
             }
             DefKind::Layer(f) => {
-                let text = format!("`{}` is a layer", f.name.name);
+                let text = say!("`{name}` is a layer", name = f.name.name);
                 self.error(&codes::WRONG_PLACE, span, text)
             }
         }
@@ -117,7 +118,7 @@ impl Cx<'_> {
         let have = self.b.ty(id).clone();
         if !have.shape.is_empty() && have.shape != dims {
             let want = crate::ir::dim::ShapeText(dims).to_string();
-            return self.error(&codes::DIMS, span, format!("the start value is {have}, not {want}"));
+            return self.error(&codes::DIMS, span, say!("the start value is {have}, not {want}", have, want));
         }
         Value::Node(self.stretch(id, dims))
     }
@@ -167,7 +168,11 @@ impl Cx<'_> {
                 if self.match_type(ty, &actual, at, "the result") { value } else { Value::Poison }
             }
             (Some(ty), Value::Tuple(items)) if !value.is_poison() => {
-                let text = format!("the result is a group of {}, not {}", items.len(), self.text(ty.span));
+                let text = say!(
+                    "the result is a group of {items}, not {ty}",
+                    items = items.len(),
+                    ty = self.text(ty.span)
+                );
                 self.report(
                     Diagnostic::error(&codes::KIND, at, text)
                         .other(ty.span, "declared here")
@@ -226,22 +231,23 @@ impl Cx<'_> {
                 let like = if needs { self.dtype(ty) } else { None };
                 let Some(id) = self.tensor(&value, span, like) else { return Value::Poison };
                 let actual = self.b.ty(id).clone();
-                if self.match_type(ty, &actual, span, &format!("`{name}`")) {
+                if self.match_type(ty, &actual, span, Text::code(name)) {
                     Value::Node(id)
                 } else {
                     Value::Poison
                 }
             }
             Some(ParamType::Word(word)) => {
-                let what = format!("`{name}`");
+                let what = Text::code(name);
                 let good = match word.name.as_str() {
                     "int" => match &value {
                         Value::Dim(_) => true,
-                        _ => self.as_int(&value, span, &what).is_some(),
+                        _ => self.as_int(&value, span, what.clone()).is_some(),
                     },
-                    "float" => self.as_num(&value, span, &what).is_some(),
+                    "float" => self.as_num(&value, span, what.clone()).is_some(),
                     "bool" => {
-                        matches!(value, Value::Training { .. }) || self.as_bool(&value, span, &what).is_some()
+                        matches!(value, Value::Training { .. })
+                            || self.as_bool(&value, span, what.clone()).is_some()
                     }
                     "str" => matches!(value, Value::Str(_)),
                     // One size, a list and a shape are the same inside.
@@ -250,7 +256,7 @@ impl Cx<'_> {
                     }
                     "fn" => matches!(value, Value::Def(_) | Value::Op(_)),
                     other => {
-                        let text = format!("there is no kind of parameter `{other}`");
+                        let text = say!("there is no kind of parameter `{other}`", other);
                         self.error(&codes::TYPE, word.span, text);
                         false
                     }
@@ -263,7 +269,7 @@ impl Cx<'_> {
                     self.error(
                         &codes::KIND,
                         span,
-                        format!("{what} must be {kind}, not {}", value.describe()),
+                        say!("{what} must be {kind}, not {value}", what, kind, value = value.describe()),
                     );
                 }
                 Value::Poison
@@ -280,7 +286,7 @@ impl Cx<'_> {
         for (name, _) in &f.derivatives {
             let locals = self.frames.last().map(|f| f.locals.as_slice()).unwrap_or_default();
             let Some(at) = locals.iter().position(|l| l.name == name.name) else {
-                let text = format!("`{}` is no parameter of this function", name.name);
+                let text = say!("`{name}` is no parameter of this function", name = name.name);
                 return self.error(&codes::DERIVATIVE, name.span, text);
             };
             // A parameter that got a compile-time number has no gradient to state.
@@ -308,7 +314,8 @@ impl Cx<'_> {
                 let have = self.b.ty(id).clone();
                 let fits = crate::check::broadcast::unify(&have.shape, &ty.shape).as_ref() == Ok(&ty.shape);
                 if !fits || have.dtype != ty.dtype {
-                    let text = format!("a stated derivative is elementwise: this is {have}, the result {ty}");
+                    let text =
+                        say!("a stated derivative is elementwise: this is {have}, the result {ty}", have, ty);
                     return self.error(&codes::DERIVATIVE, e.span, text);
                 }
             }

@@ -6,6 +6,7 @@ use crate::check::value::Value;
 use crate::diag::codes::check as codes;
 use crate::ir::graph::{Node, NodeId};
 use crate::ir::op::{Kernel, LeafKind};
+use crate::lang::{Text, say};
 use crate::source::Span;
 
 impl Cx<'_> {
@@ -60,7 +61,12 @@ impl Cx<'_> {
                     Place::Column { .. } => "a column of a dataset",
                     _ => "a start value",
                 };
-                let text = format!("{here} cannot depend on {what}, and `{name}` does");
+                let text = say!(
+                    "{here} cannot depend on {what}, and `{name}` does",
+                    here = Text::from(here),
+                    what = Text::from(what),
+                    name
+                );
                 self.error(&codes::WRONG_PLACE, span, text);
                 return None;
             }

@@ -9,6 +9,7 @@ use crate::diag::codes::check as codes;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Attr, Attrs};
 use crate::ir::op::SliceStep;
+use crate::lang::say;
 use crate::ops;
 use crate::source::Span;
 use crate::syntax::ast::{Expr, IndexItem};
@@ -31,7 +32,7 @@ impl Cx<'_> {
                 return self.index_items(&value, items, span);
             }
             other => {
-                let text = format!("{} cannot be indexed", other.describe());
+                let text = say!("{this} cannot be indexed", this = other.describe());
                 return self.error(&codes::KIND, base.span, text);
             }
         };
@@ -42,9 +43,9 @@ impl Cx<'_> {
                 Diagnostic::error(
                     &codes::SLICE,
                     span,
-                    format!("{used} indices for {} dimensions", ty.rank()),
+                    say!("{used} indices for {rank} dimensions", used, rank = ty.rank()),
                 )
-                .label(format!("`{}` is {ty}", self.text(base.span))),
+                .label(say!("`{base}` is {ty}", base = self.text(base.span), ty)),
             );
         }
         let mut parts = Vec::new();
@@ -96,8 +97,12 @@ impl Cx<'_> {
         if matches!(value, Value::Node(_)) {
             let (x, i) = (self.text(base.span), self.text(e.span));
             self.report(
-                Diagnostic::error(&codes::SLICE, e.span, "an index must be known at compile time")
-                    .fix(format!("to look up by a tensor write `take({x}, {i}, axis={axis})`")),
+                Diagnostic::error(&codes::SLICE, e.span, "an index must be known at compile time").fix(say!(
+                    "to look up by a tensor write `take({x}, {i}, axis={axis})`",
+                    x,
+                    i,
+                    axis
+                )),
             );
             return None;
         }
@@ -162,7 +167,11 @@ impl Cx<'_> {
             Some(n) => Dim::constant((n - 1) / stride + 1),
             None if stride == 1 => reach,
             None => {
-                let text = format!("how many elements a step of {step} takes from {size} is not known here");
+                let text = say!(
+                    "how many elements a step of {step} takes from {size} is not known here",
+                    step,
+                    size
+                );
                 self.error(&codes::COMPILE_TIME, span, text);
                 return None;
             }
@@ -196,7 +205,7 @@ impl Cx<'_> {
                     Diagnostic::error(
                         &codes::SLICE,
                         span,
-                        format!("this reaches outside: the size is {size}"),
+                        say!("this reaches outside: the size is {size}", size),
                     )
                     .note("bounds are never clamped"),
                 );
@@ -224,9 +233,9 @@ impl Cx<'_> {
         let pairs = pairs.filter(|p| p.len() == shape.len() && p.iter().all(|pair| pair.len() == 2));
         let Some(pairs) = pairs else {
             let text = match shape.len() {
-                0 => "a scalar has no axes to pad".to_string(),
-                1 => "padding one axis takes a list of one pair, `[[before, after]]`".to_string(),
-                n => format!("padding {n} axes takes a list of {n} pairs, `[[before, after], …]`"),
+                0 => "a scalar has no axes to pad".into(),
+                1 => "padding one axis takes a list of one pair, `[[before, after]]`".into(),
+                n => say!("padding {n} axes takes a list of {n} pairs, `[[before, after], …]`", n),
             };
             self.error(&codes::KIND, span, text);
             return None;
@@ -236,7 +245,7 @@ impl Cx<'_> {
             let mut width = |value: &Value| {
                 let width = self.as_dim(value, span)?;
                 if width.as_const().is_some_and(|n| n < 0) {
-                    let d = Diagnostic::error(&codes::SLICE, span, format!("a padding of {width}"));
+                    let d = Diagnostic::error(&codes::SLICE, span, say!("a padding of {width}", width));
                     self.report(d.fix("to take elements away, slice: `x[1:-1]`"));
                     return None;
                 }
@@ -268,7 +277,7 @@ impl Cx<'_> {
                     None => self.error(
                         &codes::SLICE,
                         e.span,
-                        format!("there is no item {n}: there are {}", list.len()),
+                        say!("there is no item {n}: there are {list}", n, list = list.len()),
                     ),
                 }
             }

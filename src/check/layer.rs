@@ -12,6 +12,7 @@ use crate::check::value::Value;
 use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
 use crate::ir::graph::NodeId;
+use crate::lang::say;
 use crate::source::Span;
 use crate::syntax::ast::{Arg, Expr, ExprKind, FnDef, Ident};
 
@@ -40,8 +41,10 @@ impl Cx<'_> {
                 Value::Str(s) if is_word(&s) => Some(s.to_string()),
                 Value::Poison => return Value::Poison,
                 other => {
-                    let text =
-                        format!("the name of a layer is a word such as \"fc1\", not {}", other.describe());
+                    let text = say!(
+                        "the name of a layer is a word such as \"fc1\", not {this}",
+                        this = other.describe()
+                    );
                     return self.error(&codes::KIND, arg.value.span, text);
                 }
             },
@@ -82,11 +85,11 @@ impl Cx<'_> {
         let scope = self.scope().clone();
         let Some(owner) = scope.owner else {
             let body = self.frames.last().map_or("", |f| f.name.as_str());
-            let text = format!("`{layer}` makes variables, and `{body}` is no layer");
+            let text = say!("`{layer}` makes variables, and `{body}` is no layer", layer, body);
             self.report(
                 Diagnostic::error(&codes::WRONG_PLACE, span, text)
                     .note("a function has no variables; a layer is one that has")
-                    .fix(format!("declare `layer {body}(…) {{ … return … }}` instead")),
+                    .fix(say!("declare `layer {body}(…) {{ … return … }}` instead", body)),
             );
             return None;
         };
@@ -98,10 +101,13 @@ impl Cx<'_> {
                     Diagnostic::error(
                         &codes::WRONG_PLACE,
                         span,
-                        format!("`{layer}` is called outside of a binding"),
+                        say!("`{layer}` is called outside of a binding", layer),
                     )
                     .note("the variables of a layer are named after what it is bound to")
-                    .fix(format!("write `h = {}` on a line of its own, and `h` here", self.text(span))),
+                    .fix(say!(
+                        "write `h = {span}` on a line of its own, and `h` here",
+                        span = self.text(span)
+                    )),
                 );
                 return None;
             }
@@ -118,14 +124,14 @@ impl Cx<'_> {
         };
         let own = full.rsplit('.').find(|part| part.parse::<usize>().is_err()).unwrap_or(full);
         let free = (2..).map(|k| format!("{own}{k}")).find(|n| !self.taken.contains_key(n));
-        let text = format!("there would be two layers or variables of the name `{full}`");
+        let text = say!("there would be two layers or variables of the name `{full}`", full);
         self.report(
             Diagnostic::error(&codes::LAYER_NAME, span, text)
                 .other(first, "the first")
                 .note("a layer is named after the binding it is called in")
-                .fix(format!(
-                    "give this one a name of its own: add `, name=\"{}\"` to its arguments",
-                    free.unwrap_or_default()
+                .fix(say!(
+                    "give this one a name of its own: add `, name=\"{free}\"` to its arguments",
+                    free = free.unwrap_or_default()
                 )),
         );
         false
@@ -205,10 +211,11 @@ impl Cx<'_> {
         let is_state = |v: &Variable| v.kind == VariableKind::State && Some(v.node) == leaf;
         let Some(leaf) = leaf.filter(|_| self.program.variables.iter().any(is_state)) else {
             if !local.is_some_and(|l| l.value.is_poison()) {
-                let text = format!("`<-` needs a state of the layer, and `{}` is none", target.name);
+                let text =
+                    say!("`<-` needs a state of the layer, and `{target}` is none", target = target.name);
                 self.report(
                     Diagnostic::error(&codes::LAYER_STATE, target.span, text)
-                        .fix(format!("declare `state {}: f32[…] = zeros()` above", target.name)),
+                        .fix(say!("declare `state {target}: f32[…] = zeros()` above", target = target.name)),
                 );
             }
             return;
@@ -217,7 +224,7 @@ impl Cx<'_> {
         let Some(id) = self.assigned(&codes::LAYER_STATE, &target.name, &value, span) else { return };
         let Some(frame) = self.frames.last_mut() else { return };
         if frame.assigned.iter().any(|(l, _)| *l == leaf) {
-            let text = format!("`{}` is assigned twice in one step", target.name);
+            let text = say!("`{target}` is assigned twice in one step", target = target.name);
             self.report(Diagnostic::error(&codes::LAYER_STATE, span, text).note(
                 "a state keeps its value until the step ends; what comes between has a name of its own",
             ));

@@ -1,18 +1,19 @@
 //! Arithmetic on compile-time numbers: exact on integers, f64 otherwise.
 
 use crate::check::value::Num;
+use crate::lang::{Text, say};
 use crate::syntax::ast::BinaryOp;
 
 /// The result, or what is wrong in the user's words.
 ///
 /// `/` of two integers is their quotient in f64, which stays usable as an integer only if it is whole.
-pub fn arithmetic(op: BinaryOp, a: Num, b: Num) -> Result<Num, String> {
+pub fn arithmetic(op: BinaryOp, a: Num, b: Num) -> Result<Num, Text> {
     if let (Num::Int(x), Num::Int(y)) = (a, b) {
         let exact = match op {
             BinaryOp::Add => Some(x.checked_add(y)),
             BinaryOp::Sub => Some(x.checked_sub(y)),
             BinaryOp::Mul => Some(x.checked_mul(y)),
-            BinaryOp::FloorDiv | BinaryOp::Rem if y == 0 => return Err("division by 0".to_string()),
+            BinaryOp::FloorDiv | BinaryOp::Rem if y == 0 => return Err("division by 0".into()),
             BinaryOp::FloorDiv => Some(floor_div(x, y)),
             BinaryOp::Rem => Some(floor_div(x, y).and_then(|q| x.checked_sub(q.checked_mul(y)?))),
             BinaryOp::Pow if y >= 0 => Some(u32::try_from(y).ok().and_then(|y| x.checked_pow(y))),
@@ -20,7 +21,7 @@ pub fn arithmetic(op: BinaryOp, a: Num, b: Num) -> Result<Num, String> {
         };
         match exact {
             Some(Some(n)) => return Ok(Num::Int(n)),
-            Some(None) => return Err(format!("{x} {} {y} does not fit 64 bits", op.symbol())),
+            Some(None) => return Err(say!("{x} {op} {y} does not fit 64 bits", x, op = op.symbol(), y)),
             None => {}
         }
     }
@@ -29,12 +30,12 @@ pub fn arithmetic(op: BinaryOp, a: Num, b: Num) -> Result<Num, String> {
         BinaryOp::Add => x + y,
         BinaryOp::Sub => x - y,
         BinaryOp::Mul => x * y,
-        BinaryOp::Div if y == 0.0 => return Err("division by 0".to_string()),
+        BinaryOp::Div if y == 0.0 => return Err("division by 0".into()),
         BinaryOp::Div => x / y,
         BinaryOp::FloorDiv => (x / y).floor(),
         BinaryOp::Rem => x - (x / y).floor() * y,
         BinaryOp::Pow => libm::pow(x, y),
-        _ => return Err(format!("`{}` is no arithmetic on numbers", op.symbol())),
+        _ => return Err(say!("`{op}` is no arithmetic on numbers", op = op.symbol())),
     }))
 }
 

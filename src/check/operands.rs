@@ -7,6 +7,7 @@ use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
 use crate::ir::graph::{Attr, Attrs, Node, NodeId, Type};
 use crate::ir::op::{Class, EvalCx, OpDef, TypeErrorKind};
+use crate::lang::{Text, say};
 use crate::ops;
 use crate::scalar::{DType, Literal};
 use crate::source::Span;
@@ -62,7 +63,7 @@ impl Cx<'_> {
             return self.error(
                 &codes::TOO_LARGE,
                 span,
-                format!("the program has more than {MAX_NODES} operations"),
+                say!("the program has more than {MAX_NODES} operations", MAX_NODES),
             );
         }
         self.b.span = Some(span);
@@ -76,14 +77,14 @@ impl Cx<'_> {
                     TypeErrorKind::Size => &codes::SIZE,
                 };
                 let mut d = Diagnostic::error(code, span, e.message);
-                d.primary.text = self.types_of(op, nodes);
+                d.primary.text = Text::verbatim(self.types_of(op, nodes));
                 if let Some(place) = e.operand.and_then(|i| spans.get(i)).filter(|s| **s != span) {
                     d = d.other(*place, "this one");
                 }
                 for n in nodes {
                     if let Some(at) = self.type_spans.get(n) {
                         let name = self.b.graph.node(*n).name.clone().unwrap_or_default();
-                        d = d.other(*at, format!("`{name}` is declared here"));
+                        d = d.other(*at, say!("`{name}` is declared here", name));
                     }
                 }
                 d.notes.extend(e.notes);
@@ -116,7 +117,7 @@ impl Cx<'_> {
             Value::Bool(b) => {
                 if let Some(dtype) = like.filter(|d| *d != DType::Bool) {
                     self.report(
-                        Diagnostic::error(&codes::DTYPES, span, format!("a bool meets {dtype} here"))
+                        Diagnostic::error(&codes::DTYPES, span, say!("a bool meets {dtype} here", dtype))
                             .note("arithmetic on bool needs a cast"),
                     );
                     return None;
@@ -142,9 +143,9 @@ impl Cx<'_> {
                         Value::Bool(b) if dtype == DType::Bool => numbers.push(f64::from(u8::from(b))),
                         Value::Number(n) => numbers.push(self.literal(n, dtype, span)?.at(0).as_f64()),
                         other => {
-                            let text = format!(
-                                "a list of numbers is expected here, but it holds {}",
-                                other.describe()
+                            let text = say!(
+                                "a list of numbers is expected here, but it holds {this}",
+                                this = other.describe()
                             );
                             self.error(&codes::KIND, span, text);
                             return None;
@@ -155,7 +156,7 @@ impl Cx<'_> {
             }
             Value::Poison => None,
             other => {
-                let text = format!("a tensor is expected here, not {}", other.describe());
+                let text = say!("a tensor is expected here, not {this}", this = other.describe());
                 self.error(&codes::KIND, span, text);
                 None
             }
@@ -176,7 +177,11 @@ impl Cx<'_> {
     fn flatten(&mut self, value: &Value, span: Span, flat: &mut Vec<Value>) -> Option<Vec<usize>> {
         let Some(items) = value.items() else {
             if flat.len() >= MAX_LITERAL {
-                self.error(&codes::TOO_LARGE, span, format!("a list has more than {MAX_LITERAL} numbers"));
+                self.error(
+                    &codes::TOO_LARGE,
+                    span,
+                    say!("a list has more than {MAX_LITERAL} numbers", MAX_LITERAL),
+                );
                 return None;
             }
             flat.push(value.clone());
@@ -206,7 +211,7 @@ impl Cx<'_> {
             DType::I32 | DType::I64 => {
                 let Some(i) = n.as_int() else {
                     self.report(
-                        Diagnostic::error(&codes::FRACTION, span, format!("{n} is no {dtype}"))
+                        Diagnostic::error(&codes::FRACTION, span, say!("{n} is no {dtype}", n, dtype))
                             .note("a number with a fraction never becomes an integer by itself")
                             .fix(CAST_TENSOR),
                     );
@@ -214,7 +219,7 @@ impl Cx<'_> {
                 };
                 if dtype == DType::I32 {
                     let Ok(small) = i32::try_from(i) else {
-                        self.error(&codes::ARITHMETIC, span, format!("{i} does not fit i32"));
+                        self.error(&codes::ARITHMETIC, span, say!("{i} does not fit i32", i));
                         return None;
                     };
                     return Some(Tensor::I32(ArrayD::from_elem(IxDyn(&[]), small)));
@@ -226,7 +231,7 @@ impl Cx<'_> {
                     Diagnostic::error(
                         &codes::DTYPES,
                         span,
-                        format!("the number {n} meets a bool tensor here"),
+                        say!("the number {n} meets a bool tensor here", n),
                     )
                     .note("arithmetic on bool needs a cast")
                     .fix(CAST_TENSOR),
@@ -250,9 +255,9 @@ impl Cx<'_> {
                 let nodes: Vec<NodeId> = values.iter().filter_map(|(v, _)| v.as_node()).collect();
                 let name = op.symbol.unwrap_or(op.name);
                 self.report(
-                    Diagnostic::error(&codes::DTYPES, span, format!("`{name}` needs one dtype, not two"))
-                        .label(self.types_of(op, &nodes))
-                        .fix(format!("write `cast({}, {to})`", bare(&self.text(which)))),
+                    Diagnostic::error(&codes::DTYPES, span, say!("`{name}` needs one dtype, not two", name))
+                        .label(Text::verbatim(self.types_of(op, &nodes)))
+                        .fix(say!("write `cast({bare}, {to})`", bare = bare(&self.text(which)), to)),
                 );
                 return None;
             }
@@ -263,9 +268,9 @@ impl Cx<'_> {
         let place = first.map(|(_, place)| self.text(place));
         if let Some(tensor) = place
             && let [d] = &mut self.diags.0[before..]
-            && d.fix.as_deref() == Some(CAST_TENSOR)
+            && d.fix == Some(CAST_TENSOR.into())
         {
-            d.fix = Some(format!("write `cast({}, f32)`", bare(&tensor)));
+            d.fix = Some(say!("write `cast({bare}, f32)`", bare = bare(&tensor)));
         }
         nodes
     }

@@ -9,6 +9,7 @@ use crate::check::value::{Num, Value};
 use crate::diag::codes::{check as check_codes, directive as codes};
 use crate::diag::{Code, Diagnostic};
 use crate::ir::graph::NodeId;
+use crate::lang::{Text, say};
 use crate::scalar::DType;
 use crate::source::Span;
 use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, OptimizerDef, Statement, StatementKind};
@@ -70,7 +71,7 @@ impl Cx<'_> {
             Value::Def(def) if matches!(def.kind, DefKind::Optimizer(_)) => def,
             Value::Poison => return None,
             other => {
-                let text = format!("an optimizer is expected here, not {}", other.describe());
+                let text = say!("an optimizer is expected here, not {this}", this = other.describe());
                 self.report(
                     Diagnostic::error(&codes::OPTIMIZER, callee.span, text)
                         .fix("write `optimizer = adam(lr=0.001)`"),
@@ -87,9 +88,9 @@ impl Cx<'_> {
                 continue;
             };
             let value = self.eval(&a.value);
-            let n = self.as_num(&value, a.value.span, &format!("`{name}`"))?;
+            let n = self.as_num(&value, a.value.span, Text::code(&name))?;
             if n.as_f64() <= 0.0 || n.as_f64().is_nan() {
-                let text = format!("`{name}` must be above 0, not {n}");
+                let text = say!("`{name}` must be above 0, not {n}", name, n);
                 self.error(&codes::OPTIMIZER, a.value.span, text);
                 return None;
             }
@@ -149,8 +150,10 @@ impl Cx<'_> {
                         .iter()
                         .any(|s| s.name.strip_prefix(&*v.name) == Some(&format!(".{}", target.name)));
                     if !is_state && target.name != def.variable.name {
-                        let text =
-                            format!("`<-` needs a state or the variable, and `{}` is neither", target.name);
+                        let text = say!(
+                            "`<-` needs a state or the variable, and `{target}` is neither",
+                            target = target.name
+                        );
                         self.error(&codes::OPTIMIZER, target.span, text);
                         return None;
                     }
@@ -167,7 +170,11 @@ impl Cx<'_> {
             }
         }
         let Some(new) = latest.get(&def.variable.name).copied() else {
-            let text = format!("`{}` never assigns `{}`", def.name.name, def.variable.name);
+            let text = say!(
+                "`{optimizer}` never assigns `{variable}`",
+                optimizer = def.name.name,
+                variable = def.variable.name
+            );
             self.error(&codes::OPTIMIZER, def.name.span, text);
             return None;
         };
@@ -230,7 +237,7 @@ impl Cx<'_> {
         self.b.span = Some(s.span);
         let node = self.leaf("state", &full, ty);
         if self.frames.last().is_some_and(|f| f.locals.iter().any(|l| l.name == name.name)) {
-            let text = format!("`{}` has a meaning already", name.name);
+            let text = say!("`{name}` has a meaning already", name = name.name);
             self.error(&check_codes::BOUND_TWICE, name.span, text);
             return None;
         }
@@ -246,7 +253,7 @@ impl Cx<'_> {
         let id = self.tensor(value, span, like)?;
         let have = self.b.ty(id).clone();
         if have.dtype != want.dtype || (!have.shape.is_empty() && have.shape != want.shape) {
-            let text = format!("`{target}` is {want}, and this is {have}");
+            let text = say!("`{target}` is {want}, and this is {have}", target, want, have);
             self.error(code, span, text);
             return None;
         }

@@ -5,6 +5,7 @@ use crate::check::program::{ActionKind, Directive};
 use crate::diag::Diagnostic;
 use crate::diag::codes::directive as codes;
 use crate::ir::graph::NodeId;
+use crate::lang::say;
 use crate::source::Span;
 use crate::syntax::ast::{self, Expr, ExprKind, Ident, StatementKind, Text, TrainItemKind};
 use std::collections::BTreeSet;
@@ -55,7 +56,7 @@ impl Cx<'_> {
                             e.span,
                             "`plot` draws losses and metrics, by their names",
                         )
-                        .fix(format!("declare `metric m = {}` and write `m`", self.text(e.span))),
+                        .fix(say!("declare `metric m = {span}` and write `m`", span = self.text(e.span))),
                     );
                     None
                 }

@@ -7,6 +7,7 @@ use crate::diag::Diagnostic;
 use crate::diag::codes::{check as codes, directive};
 use crate::ir::dim::Dim;
 use crate::ir::graph::Type;
+use crate::lang::say;
 use crate::scalar::DType;
 use crate::source::Span;
 use crate::syntax::ast::Arg;
@@ -36,7 +37,7 @@ impl Cx<'_> {
             Some((Value::Str(s), at)) if name == "path" => Some(self.sources.file(at.file).path(&s)),
             Some((Value::Str(s), _)) => Some(s.to_string()),
             Some((other, at)) => {
-                let text = format!("`{name}` is a string, not {}", other.describe());
+                let text = say!("`{name}` is a string, not {this}", name, this = other.describe());
                 self.error(&codes::KIND, at, text);
                 None
             }

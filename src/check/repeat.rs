@@ -5,6 +5,7 @@ use crate::check::entity::Role;
 use crate::check::value::Value;
 use crate::diag::Severity;
 use crate::diag::codes::check as codes;
+use crate::lang::say;
 use crate::syntax::ast::{Expr, Ident, Statement, StatementKind};
 
 /// Statements of all `repeat`s of a program together, each counted once an iteration.
@@ -38,7 +39,7 @@ impl Cx<'_> {
             }
             *self.dims_mut() = dims;
             if self.unrolled > MAX_UNROLLED {
-                let text = format!("`repeat` unrolls to more than {MAX_UNROLLED} statements");
+                let text = say!("`repeat` unrolls to more than {MAX_UNROLLED} statements", MAX_UNROLLED);
                 self.error(&codes::TOO_LARGE, var.span, text);
             }
             // The next iterations would say the same again.

@@ -6,6 +6,7 @@ use crate::check::program::{Line, Piece};
 use crate::check::value::Value;
 use crate::diag::Diagnostic;
 use crate::diag::codes::directive as codes;
+use crate::lang::{self, say};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, Text};
 
@@ -34,8 +35,8 @@ impl Cx<'_> {
         }
         let text = match self.eval(e) {
             Value::Poison => return None,
-            Value::Node(_) => format!("`{}` is computed, not a variable", self.text(e.span)),
-            other => format!("`save` writes variables and layers, not {}", other.describe()),
+            Value::Node(_) => say!("`{span}` is computed, not a variable", span = self.text(e.span)),
+            other => say!("`save` writes variables and layers, not {this}", this = other.describe()),
         };
         self.error(&codes::SAVED, e.span, text);
         None
@@ -46,7 +47,10 @@ impl Cx<'_> {
         let line = self.line(path)?;
         let nodes: Vec<_> = line.nodes().collect();
         if let Some(p) = self.placeholders_of(&nodes).first() {
-            let text = format!("a path cannot depend on data, here `{}`", self.program.placeholders[*p].name);
+            let text = say!(
+                "a path cannot depend on data, here `{placeholder}`",
+                placeholder = self.program.placeholders[*p].name
+            );
             self.error(&codes::PATH, path.span, text);
             return None;
         }
@@ -64,17 +68,19 @@ impl Cx<'_> {
     pub fn fixed_text(&mut self, text: &Text, word: &str) -> Option<String> {
         let known = self.line(text)?.known();
         if known.is_none() {
-            let why = format!("the path of `{word}` is known before the run: text and integers");
+            let why = say!("the path of `{word}` is known before the run: text and integers", word);
             self.error(&codes::PATH, text.span, why);
         }
         known
     }
 
     fn no_format<T>(&mut self, span: Span) -> Option<T> {
-        self.report(
-            Diagnostic::error(&codes::PATH, span, "the path does not say in which format")
-                .fix(format!("let it end in {}", ENDINGS.join(" or "))),
-        );
+        self.report(Diagnostic::error(&codes::PATH, span, "the path does not say in which format").fix(
+            say!(
+                "let it end in {endings}",
+                endings = lang::Text::any_of(ENDINGS.iter().map(lang::Text::verbatim))
+            ),
+        ));
         None
     }
 }

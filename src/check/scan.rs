@@ -14,6 +14,7 @@ use crate::diag::codes::check as codes;
 use crate::ir::dim::Dim;
 use crate::ir::graph::NodeId;
 use crate::ir::op::SliceStep;
+use crate::lang::{Text, say};
 use crate::ops::build;
 use crate::source::Span;
 use crate::syntax::ast::Arg;
@@ -70,11 +71,13 @@ impl Cx<'_> {
                 }
                 Value::Poison => return None,
                 other => {
-                    let text =
-                        format!("the step of a `scan` returns {}, not `(carry, out)`", other.describe());
+                    let text = say!(
+                        "the step of a `scan` returns {this}, not `(carry, out)`",
+                        this = other.describe()
+                    );
                     self.report(
                         Diagnostic::error(&codes::KIND, f.1, text)
-                            .fix(format!("end `{}` with `return (carry, out)`", step.name())),
+                            .fix(say!("end `{step}` with `return (carry, out)`", step = step.name())),
                     );
                     return None;
                 }
@@ -93,7 +96,8 @@ impl Cx<'_> {
             Value::Def(def) if matches!(def.kind, DefKind::Fn(_)) => Some(def.clone()),
             Value::Poison => None,
             other => {
-                let text = format!("`scan` folds a function `fn f(carry, x)`, not {}", other.describe());
+                let text =
+                    say!("`scan` folds a function `fn f(carry, x)`, not {this}", this = other.describe());
                 self.error(&codes::KIND, *span, text);
                 None
             }
@@ -117,22 +121,30 @@ impl Cx<'_> {
             let counted = if n < 0 { n + first } else { n };
             let fits = leaves(xs).iter().all(|id| (0..self.b.ty(*id).rank() as i64).contains(&counted));
             if !fits || leaves(xs).is_empty() {
-                self.error(&codes::AXIS, axis.1, format!("what is scanned has no axis {n}"));
+                self.error(&codes::AXIS, axis.1, say!("what is scanned has no axis {n}", n));
                 return None;
             }
             counted as usize
         };
         let sizes: Vec<Dim> = leaves(xs).iter().map(|id| self.b.ty(*id).shape[axis].clone()).collect();
         if let Some(other) = sizes.iter().find(|d| **d != sizes[0]) {
-            let text = format!("what is scanned has {} and {other} steps along axis {axis}", sizes[0]);
+            let text = say!(
+                "what is scanned has {sizes} and {other} steps along axis {axis}",
+                sizes = sizes[0],
+                other,
+                axis
+            );
             self.error(&codes::DIMS, at, text);
             return None;
         }
         match sizes[0].as_const() {
             Some(n) if n > 0 => Some((axis, n)),
             _ => {
-                let text =
-                    format!("the number of steps, {} along axis {axis}, is not a known number", sizes[0]);
+                let text = say!(
+                    "the number of steps, {sizes} along axis {axis}, is not a known number",
+                    sizes = sizes[0],
+                    axis
+                );
                 self.report(
                     Diagnostic::error(&codes::COMPILE_TIME, at, text)
                         .note("a recurrence is written out step by step before any data is seen")
@@ -169,10 +181,10 @@ impl Cx<'_> {
             }
             _ => {
                 let (was, is) = (self.form(before), self.form(after));
-                let text = format!("the carry of this `scan` changes from {was} to {is}");
+                let text = say!("the carry of this `scan` changes from {was} to {is}", was, is);
                 self.report(
                     Diagnostic::error(&codes::DIMS, step, text)
-                        .other(init, format!("it starts as {was}"))
+                        .other(init, say!("it starts as {was}", was))
                         .note("what a step hands on must have the type of what it got"),
                 );
                 None
@@ -180,11 +192,11 @@ impl Cx<'_> {
         }
     }
 
-    fn form(&self, value: &Value) -> String {
+    fn form(&self, value: &Value) -> Text {
         match value {
-            Value::Node(id) => self.b.ty(*id).to_string(),
+            Value::Node(id) => Text::verbatim(self.b.ty(*id)),
             Value::Tuple(items) => {
-                format!("({})", items.iter().map(|v| self.form(v)).collect::<Vec<_>>().join(", "))
+                say!("({items})", items = Text::joined(items.iter().map(|v| self.form(v)), ", "))
             }
             other => other.describe(),
         }

@@ -6,6 +6,7 @@ use crate::check::suggest::closest;
 use crate::check::value::Num;
 use crate::diag::Diagnostic;
 use crate::diag::codes::{check as check_codes, directive as codes};
+use crate::lang::{Text, say};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, Feed, Ident, Train, TrainItemKind};
 
@@ -47,7 +48,7 @@ impl Cx<'_> {
             match &item.kind {
                 TrainItemKind::Setting { name, values } => {
                     if let Some((_, at)) = seen.iter().find(|(n, _)| *n == name.name) {
-                        let text = format!("`{}` is set twice", name.name);
+                        let text = say!("`{name}` is set twice", name = name.name);
                         self.report(
                             Diagnostic::error(&codes::SETTING, name.span, text).other(*at, "set here"),
                         );
@@ -131,21 +132,21 @@ impl Cx<'_> {
             return Some(());
         }
         if !NAMES.contains(&name.name.as_str()) {
-            let text = format!("`train` has no setting `{}`", name.name);
+            let text = say!("`train` has no setting `{name}`", name = name.name);
             let mut d = Diagnostic::error(&codes::SETTING, name.span, text)
-                .note(format!("its settings are {}", NAMES.join(", ")));
+                .note(say!("its settings are {names}", names = NAMES.join(", ")));
             let meant = match name.name.as_str() {
                 "lr" | "learning_rate" => Some("optimizer = sgd(lr=…)".to_string()),
                 "batch_size" => Some("batch = …".to_string()),
                 "iterations" | "num_steps" => Some("steps = …".to_string()),
                 other => closest(other, NAMES.iter().copied()).map(|n| format!("{n} = …")),
             };
-            d.fix = meant.map(|m| format!("write `{m}`"));
+            d.fix = meant.map(|m| say!("write `{m}`", m));
             self.report(d);
             return None;
         }
         let [e] = values else {
-            self.error(&codes::SETTING, name.span, format!("`{}` takes one value", name.name));
+            self.error(&codes::SETTING, name.span, say!("`{name}` takes one value", name = name.name));
             return None;
         };
         match name.name.as_str() {
@@ -182,7 +183,7 @@ impl Cx<'_> {
                 let v = self.eval(e);
                 let decay = self.as_num(&v, e.span, "`ema`")?;
                 if !(0.0..1.0).contains(&decay.as_f64()) {
-                    let text = format!("`ema` is a decay from 0 to below 1, not {decay}");
+                    let text = say!("`ema` is a decay from 0 to below 1, not {decay}", decay);
                     self.error(&codes::SETTING, e.span, text);
                     return None;
                 }
@@ -199,13 +200,13 @@ impl Cx<'_> {
     /// A number of steps, epochs or rows: at least 1.
     pub fn count(&mut self, e: &Expr, what: &str) -> Option<u64> {
         let v = self.eval(e);
-        let n = self.as_int(&v, e.span, &format!("`{what}`"))?;
+        let n = self.as_int(&v, e.span, Text::code(what))?;
         match u64::try_from(n) {
             Ok(n) if n > 0 => Some(n),
             _ => {
                 let code =
                     if matches!(what, "steps" | "epochs") { &codes::ZERO_STEPS } else { &codes::SETTING };
-                self.error(code, e.span, format!("`{what}` must be at least 1, not {n}"));
+                self.error(code, e.span, say!("`{what}` must be at least 1, not {n}", what, n));
                 None
             }
         }
@@ -217,11 +218,11 @@ impl Cx<'_> {
             Some((crate::check::entity::Role::Measure(i), _, _)) => Some(i),
             Some((_, true, _)) => None,
             Some((_, false, at)) => {
-                let text = format!("`{}` is no loss", name.name);
+                let text = say!("`{name}` is no loss", name = name.name);
                 self.report(
                     Diagnostic::error(&codes::NOT_A_LOSS, name.span, text)
                         .other(at, "declared here")
-                        .fix(format!("write `loss {} = …`", name.name)),
+                        .fix(say!("write `loss {name} = …`", name = name.name)),
                 );
                 None
             }
@@ -234,10 +235,10 @@ impl Cx<'_> {
                 let mut d = Diagnostic::error(
                     &check_codes::UNKNOWN_NAME,
                     name.span,
-                    format!("there is no loss `{}`", name.name),
+                    say!("there is no loss `{name}`", name = name.name),
                 );
                 if let Some(near) = closest(&name.name, names.iter().map(String::as_str)) {
-                    d = d.fix(format!("did you mean `{near}`?"));
+                    d = d.fix(say!("did you mean `{near}`?", near));
                 }
                 self.report(d);
                 None

@@ -7,6 +7,7 @@ use crate::check::value::Value;
 use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
 use crate::ir::graph::{NodeId, Type};
+use crate::lang::say;
 use crate::source::Span;
 use crate::syntax::ast::{Expr, Ident, TypeExpr};
 use std::sync::Arc;
@@ -52,9 +53,13 @@ impl Cx<'_> {
                 Diagnostic::error(
                     &codes::ARGUMENTS,
                     name.span,
-                    format!("`{}` has no start value", name.name),
+                    say!("`{name}` has no start value", name = name.name),
                 )
-                .fix(format!("write `variable {}: {text} = zeros()`", name.name)),
+                .fix(say!(
+                    "write `variable {name}: {text} = zeros()`",
+                    name = name.name,
+                    text
+                )),
             );
             return None;
         };
@@ -92,15 +97,16 @@ impl Cx<'_> {
     fn can_hold(&mut self, kind: VariableKind, name: &Ident, ty: &Type, at: Span) -> bool {
         if let Some(d) = ty.shape.iter().find(|d| d.as_const().is_none()) {
             let fix = match self.frames.is_empty() {
-                true => format!("write a number, or `const {d} = …` above"),
-                false => "take it from an `int` parameter, or from a size of the input that is a number"
-                    .to_string(),
+                true => say!("write a number, or `const {d} = …` above", d),
+                false => {
+                    "take it from an `int` parameter, or from a size of the input that is a number".into()
+                }
             };
             self.report(
                 Diagnostic::error(
                     &codes::COMPILE_TIME,
                     at,
-                    format!("the size {d} of a variable is not known"),
+                    say!("the size {d} of a variable is not known", d),
                 )
                 .note("a variable is made before any data is seen")
                 .fix(fix),
@@ -108,7 +114,7 @@ impl Cx<'_> {
             return false;
         }
         if ty.shape.iter().try_fold(1i64, |n, d| n.checked_mul(d.as_const()?)).is_none_or(|n| n > 1 << 31) {
-            self.error(&codes::TOO_LARGE, at, format!("`{}` has more than 2^31 elements", name.name));
+            self.error(&codes::TOO_LARGE, at, say!("`{name}` has more than 2^31 elements", name = name.name));
             return false;
         }
         if !ty.dtype.is_float() && kind == VariableKind::Trained {
@@ -116,7 +122,7 @@ impl Cx<'_> {
                 Diagnostic::error(
                     &codes::DTYPES,
                     at,
-                    format!("a variable of {} cannot be trained", ty.dtype),
+                    say!("a variable of {ty} cannot be trained", ty = ty.dtype),
                 )
                 .fix("declare it f32, or `frozen variable`"),
             );

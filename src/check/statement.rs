@@ -11,6 +11,7 @@ use crate::check::program::{
 use crate::check::value::Value;
 use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
+use crate::lang::say;
 use crate::source::Span;
 use crate::syntax;
 use crate::syntax::ast::{self, Expr, ExprKind, Ident, Statement, StatementKind, TypeExpr};
@@ -39,12 +40,12 @@ impl Cx<'_> {
                 let mut d = Diagnostic::error(
                     &codes::OVERRIDE,
                     whole,
-                    format!("the file has no constant `{name}` to set"),
+                    say!("the file has no constant `{name}` to set", name),
                 );
                 if let Some(near) = crate::check::suggest::closest(name, known.iter().copied()) {
-                    d = d.fix(format!("did you mean `{near}`?"));
+                    d = d.fix(say!("did you mean `{near}`?", near));
                 } else if !known.is_empty() {
-                    d = d.note(format!("its constants are {}", known.join(", ")));
+                    d = d.note(say!("its constants are {known}", known = known.join(", ")));
                 }
                 self.report(d);
                 continue;
@@ -129,7 +130,7 @@ impl Cx<'_> {
     }
 
     pub fn bound_twice(&mut self, name: &Ident, first: Span) {
-        let text = format!("`{}` has a meaning already", name.name);
+        let text = say!("`{name}` has a meaning already", name = name.name);
         self.report(Diagnostic::error(&codes::BOUND_TWICE, name.span, text).other(first, "bound here"));
     }
 
@@ -187,10 +188,10 @@ impl Cx<'_> {
         let v = match self.eval(value) {
             Value::Node(_) => self.report(
                 Diagnostic::error(&codes::COMPILE_TIME, value.span, "a constant is known at compile time")
-                    .fix(format!("write `{} = …` for a node of the graph", name.name)),
+                    .fix(say!("write `{name} = …` for a node of the graph", name = name.name)),
             ),
             v @ (Value::Training { .. } | Value::Dataset(_) | Value::Stream(_) | Value::Auto) => {
-                let text = format!("a constant cannot be {}", v.describe());
+                let text = say!("a constant cannot be {v}", v = v.describe());
                 self.error(&codes::KIND, value.span, text)
             }
             v => v,
@@ -249,8 +250,9 @@ impl Cx<'_> {
                 (_, Some(items)) if items.len() == targets.len() => items,
                 (Value::Poison, _) => vec![Value::Poison; targets.len()],
                 (_, items) => {
-                    let what = items.map_or(value.describe(), |i| format!("a group of {}", i.len()));
-                    let text = format!("{} names are bound to {what}", targets.len());
+                    let what =
+                        items.map_or(value.describe(), |i| say!("a group of {count}", count = i.len()));
+                    let text = say!("{targets} names are bound to {what}", targets = targets.len(), what);
                     self.error(&codes::KIND, e.span, text);
                     vec![Value::Poison; targets.len()]
                 }
@@ -295,16 +297,20 @@ impl Cx<'_> {
         if !ty.shape.is_empty() {
             let text = self.text(span);
             self.report(
-                Diagnostic::error(&codes::NOT_SCALAR, span, format!("a {word} is one number, this is {ty}"))
-                    .fix(format!("write `mean({text})` or `sum({text})`")),
+                Diagnostic::error(
+                    &codes::NOT_SCALAR,
+                    span,
+                    say!("a {word} is one number, this is {ty}", word, ty),
+                )
+                .fix(say!("write `mean({text})` or `sum({text})`", text)),
             );
             return None;
         }
         if word == "loss" && !ty.dtype.is_float() {
-            let text = format!("a loss is a real number, this is {ty}");
+            let text = say!("a loss is a real number, this is {ty}", ty);
             self.report(
                 Diagnostic::error(&codes::NOT_SCALAR, span, text)
-                    .fix(format!("write `cast({}, f32)` inside", self.text(span))),
+                    .fix(say!("write `cast({span}, f32)` inside", span = self.text(span))),
             );
             return None;
         }

@@ -7,6 +7,7 @@ use crate::check::value::{Builtin, Value};
 use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
 use crate::ir::op::Class;
+use crate::lang::{Text, say};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind};
 use crate::{ops, prelude};
@@ -203,7 +204,7 @@ impl Cx<'_> {
                 Diagnostic::error(
                     &codes::NOT_YET_DECLARED,
                     span,
-                    format!("`{name}` is used before it is declared"),
+                    say!("`{name}` is used before it is declared", name),
                 )
                 .other(at, "declared here")
                 .fix("move the declaration above"),
@@ -211,11 +212,11 @@ impl Cx<'_> {
         }
         if let Some(ours) = foreign(name) {
             return self.report(
-                Diagnostic::error(&codes::FOREIGN_NAME, span, format!("there is no `{name}`"))
-                    .fix(format!("in .nn this is `{ours}`")),
+                Diagnostic::error(&codes::FOREIGN_NAME, span, say!("there is no `{name}`", name))
+                    .fix(say!("in .nn this is `{ours}`", ours)),
             );
         }
-        let mut d = Diagnostic::error(&codes::UNKNOWN_NAME, span, format!("there is no `{name}`"));
+        let mut d = Diagnostic::error(&codes::UNKNOWN_NAME, span, say!("there is no `{name}`", name));
         let mut names: Vec<&str> = Vec::new();
         if let Some(frame) = self.frames.last() {
             names.extend(frame.locals.iter().map(|l| l.name.as_str()));
@@ -225,14 +226,14 @@ impl Cx<'_> {
         names.extend(ops::all().filter(|o| self.function_name(o.name).is_some()).map(|o| o.name));
         names.extend(["grad", "random", "csv", "step", "epoch", "training"]);
         if let Some(near) = closest(name, names) {
-            d = d.fix(format!("did you mean `{near}`?"));
+            d = d.fix(say!("did you mean `{near}`?", near));
         }
         self.report(d)
     }
 
     /// The fix for `tf.reduce_mean`, if the part before the dot is another library's name and no name of
     /// the file.
-    pub fn foreign_field(&self, base: &str, field: &str) -> Option<String> {
+    pub fn foreign_field(&self, base: &str, field: &str) -> Option<Text> {
         if !MODULES.contains(&base) || self.globals.contains_key(base) || self.declared.contains_key(base) {
             return None;
         }
@@ -244,8 +245,8 @@ impl Cx<'_> {
             here.then(|| field.to_string())
         });
         Some(match known {
-            Some(ours) => format!("in .nn this is `{ours}`"),
-            None => "names in .nn have no module in front of them".to_string(),
+            Some(ours) => say!("in .nn this is `{ours}`", ours),
+            None => "names in .nn have no module in front of them".into(),
         })
     }
 }

@@ -16,6 +16,7 @@ use crate::diag::codes::{directive as codes, lint};
 use crate::ir::build::Builder;
 use crate::ir::graph::{Function, Graph, NodeId};
 use crate::ir::op::{OpDef, Vjp};
+use crate::lang::say;
 use crate::source::Span;
 use crate::syntax::ast::{self, BinaryOp, Expr, TrainItemKind, Unit};
 use std::collections::BTreeSet;
@@ -119,9 +120,13 @@ impl Cx<'_> {
         if m.kind == MeasureKind::Metric {
             let at = m.span;
             self.report(
-                Diagnostic::error(&codes::NOT_A_LOSS, name.span, format!("`{}` is a metric", name.name))
-                    .other(at, "declared here")
-                    .note("only a `loss` can be trained"),
+                Diagnostic::error(
+                    &codes::NOT_A_LOSS,
+                    name.span,
+                    say!("`{name}` is a metric", name = name.name),
+                )
+                .other(at, "declared here")
+                .note("only a `loss` can be trained"),
             );
             return None;
         }
@@ -134,8 +139,11 @@ impl Cx<'_> {
             && let Some(rows) = self.row_counts.get(&data.data.dataset)
             && i64::try_from(batch).is_ok_and(|b| b > *rows)
         {
-            let text =
-                format!("no batch of {batch} fits into {rows} rows, and `drop` leaves out smaller ones");
+            let text = say!(
+                "no batch of {batch} fits into {rows} rows, and `drop` leaves out smaller ones",
+                batch,
+                rows
+            );
             self.error(&codes::ZERO_STEPS, at, text);
             return false;
         }
@@ -177,7 +185,7 @@ impl Cx<'_> {
             match self.path(&reach, node) {
                 Path::Smooth => out.push(Trained { index, node, name }),
                 broken => {
-                    let text = format!("`{loss_name}` does not depend on `{name}`");
+                    let text = say!("`{loss_name}` does not depend on `{name}`", loss_name, name);
                     let mut d = match asked {
                         Some(at) => Diagnostic::error(&codes::NO_PATH, at, text),
                         None => Diagnostic::warning(&lint::NO_PATH, declared, text),
@@ -187,13 +195,14 @@ impl Cx<'_> {
                         let (op, place) = (n.op, n.span);
                         let name = op.symbol.unwrap_or(op.name);
                         let reason = cut_reason(op);
-                        d.message = format!(
-                            "`{loss_name}` does not vary smoothly with `{}`",
-                            self.program.variables[index].name
+                        d.message = say!(
+                            "`{loss_name}` does not vary smoothly with `{variable}`",
+                            loss_name,
+                            variable = self.program.variables[index].name
                         );
-                        d = d.note(format!("`{name}` cuts the path: {reason}"));
+                        d = d.note(say!("`{name}` cuts the path: {reason}", name, reason));
                         if let Some(place) = place.filter(|p| self.is_ours(*p)) {
-                            d = d.other(place, format!("`{name}` here"));
+                            d = d.other(place, say!("`{name}` here", name));
                         }
                     }
                     if asked.is_none() {
@@ -206,7 +215,7 @@ impl Cx<'_> {
             }
         }
         if out.is_empty() && good {
-            let text = format!("`{loss_name}` depends on no variable that could be trained");
+            let text = say!("`{loss_name}` depends on no variable that could be trained", loss_name);
             let mut d = Diagnostic::error(&codes::NO_PATH, span, text);
             // The warnings about each variable say why; the error replaces them.
             let (why, rest) = std::mem::take(&mut self.diags.0)
@@ -223,10 +232,10 @@ impl Cx<'_> {
             }
             let frozen = self.program.variables.iter().find(|v| v.kind == VariableKind::Frozen);
             if let Some(frozen) = frozen.filter(|_| why.is_empty()) {
-                let text = format!("`{}` is frozen", frozen.name);
+                let text = say!("`{frozen}` is frozen", frozen = frozen.name);
                 d = d
                     .other(frozen.span, text)
-                    .fix(format!("write `variable {}: …`, without `frozen`", frozen.name));
+                    .fix(say!("write `variable {frozen}: …`, without `frozen`", frozen = frozen.name));
             } else if self.program.variables.is_empty() {
                 d = d.note("the file declares no `variable`");
             }
@@ -252,7 +261,7 @@ impl Cx<'_> {
         if let Some((_, v)) = others.first() {
             let what =
                 if v.kind == VariableKind::State { "a state, which its layer updates" } else { "frozen" };
-            let d = Diagnostic::error(&codes::SETTING, e.span, format!("`{}` is {what}", v.name))
+            let d = Diagnostic::error(&codes::SETTING, e.span, say!("`{v}` is {what}", v = v.name, what))
                 .other(v.span, "declared here");
             self.report(d);
             return None;
@@ -261,7 +270,7 @@ impl Cx<'_> {
         match self.globals.get(root).map(|g| (g.role, g.value.is_poison())) {
             Some((Role::Variable(usize::MAX), _) | (_, true)) => {}
             Some(_) if root == name => {
-                let text = format!("`{name}` is no variable, and no layer with variables");
+                let text = say!("`{name}` is no variable, and no layer with variables", name);
                 self.error(&codes::SETTING, e.span, text);
             }
             Some(_) => {

@@ -4,6 +4,7 @@ use crate::check::entity::Def;
 use crate::ir::dim::{Dim, ShapeText};
 use crate::ir::graph::NodeId;
 use crate::ir::op::OpDef;
+use crate::lang::{Text, say};
 use crate::scalar::DType;
 use std::rc::Rc;
 
@@ -112,26 +113,26 @@ impl Value {
     }
 
     /// For "expected a number, found …".
-    pub fn describe(&self) -> String {
+    pub fn describe(&self) -> Text {
         match self {
-            Value::Number(n) => format!("the number {n}"),
-            Value::Bool(b) => format!("`{b}`"),
-            Value::Training { .. } => "`training`".to_string(),
-            Value::Str(s) => format!("the string \"{}\"", s.escape_debug()),
-            Value::Dim(d) => format!("the size {d}"),
-            Value::Shape(s) => format!("the shape {}", ShapeText(s)),
-            Value::List(_) => "a list".to_string(),
-            Value::Tuple(_) => "a tuple".to_string(),
-            Value::Range(..) => "a range".to_string(),
-            Value::DType(d) => format!("the dtype {d}"),
-            Value::Auto => "`auto`".to_string(),
-            Value::Node(_) => "a tensor".to_string(),
-            Value::Def(d) => format!("the {} `{}`", d.word(), d.name()),
-            Value::Op(op) => format!("the op `{}`", op.name),
-            Value::Builtin(_) => "a function".to_string(),
-            Value::Dataset(_) => "a dataset".to_string(),
-            Value::Stream(_) => "a random stream".to_string(),
-            Value::Poison => "nothing".to_string(),
+            Value::Number(n) => say!("the number {n}", n),
+            Value::Bool(b) => Text::code(b),
+            Value::Training { .. } => "`training`".into(),
+            Value::Str(s) => say!("the string \"{text}\"", text = s.escape_debug()),
+            Value::Dim(d) => say!("the size {d}", d),
+            Value::Shape(s) => say!("the shape {shape}", shape = ShapeText(s)),
+            Value::List(_) => "a list".into(),
+            Value::Tuple(_) => "a tuple".into(),
+            Value::Range(..) => "a range".into(),
+            Value::DType(d) => say!("the dtype {d}", d),
+            Value::Auto => "`auto`".into(),
+            Value::Node(_) => "a tensor".into(),
+            Value::Def(d) => say!("the {word} `{name}`", word = Text::from(d.word()), name = d.name()),
+            Value::Op(op) => say!("the op `{op}`", op = op.name),
+            Value::Builtin(_) => "a function".into(),
+            Value::Dataset(_) => "a dataset".into(),
+            Value::Stream(_) => "a random stream".into(),
+            Value::Poison => "nothing".into(),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::cli::run::{self, Ready};
 use crate::cli::shell::Shell;
 use crate::cli::times::Times;
 use crate::ir::graph::NodeId;
+use crate::lang::{Text, say};
 use crate::runtime::bench::{self, Figures};
 use crate::runtime::session::Session;
 use crate::stage::Stage;
@@ -51,7 +52,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     let what = match what(&loaded.program, args.of.as_deref()) {
         Ok(what) => what,
         Err(why) => {
-            shell.err(&format!("error: {why}\n"));
+            shell.error(why);
             return Exit::USAGE;
         }
     };
@@ -78,23 +79,25 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     }
 }
 
-fn what<'p>(program: &'p Program, of: Option<&str>) -> Result<What<'p>, String> {
+fn what<'p>(program: &'p Program, of: Option<&str>) -> Result<What<'p>, Text> {
     let Some(name) = of else {
         let train = program.trains().next().map(What::Train);
         let advice = "`--of NAME` measures the evaluation of one value";
-        return train.ok_or_else(|| format!("this file has no train directive to measure; {advice}"));
+        return train.ok_or_else(|| {
+            say!("this file has no train directive to measure; {advice}", advice = Text::from(advice))
+        });
     };
     let graph = &program.graph;
     let measure = program.measures.iter().find(|m| *m.name == *name).map(|m| m.node);
     let named = || graph.ids().filter(|id| graph.node(*id).name.as_deref() == Some(name)).last();
-    let node = measure.or_else(named).ok_or_else(|| format!("this file has no value `{name}`"))?;
+    let node = measure.or_else(named).ok_or_else(|| say!("this file has no value `{name}`", name))?;
     let needed = graph.reachable([node]);
     let fed: Vec<usize> =
         (0..program.placeholders.len()).filter(|p| needed[program.placeholders[*p].node.index()]).collect();
     let feeds = |t: &&Train| fed.iter().all(|p| t.data.feeds.iter().any(|(fed, _)| fed == p));
     let data = program.trains().find(feeds).filter(|_| !fed.is_empty());
     if data.is_none() && !fed.is_empty() {
-        return Err(format!("`{name}` needs data, and no train directive says which"));
+        return Err(say!("`{name}` needs data, and no train directive says which", name));
     }
     Ok(What::Value(node, data))
 }

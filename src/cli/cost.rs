@@ -10,6 +10,7 @@ use crate::cli::shell::Shell;
 use crate::diag::InternalError;
 use crate::driver::Dump;
 use crate::ir::graph::{Function, NodeId};
+use crate::lang::say;
 use crate::loops::cost::{self, Cost, Life};
 use crate::loops::types::{Kernel, Program as Loops};
 use crate::opt::{self, Arithmetic};
@@ -62,7 +63,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         Err(exit) => return exit,
     };
     let Some(train) = ir::find_train(&loaded.program, args.train) else {
-        shell.err(&format!("error: this file has no train directive number {}\n", args.train));
+        shell.error(say!("this file has no train directive number {train}", train = args.train));
         return Exit::USAGE;
     };
     let rows = match args.batch.or(train.batch.map(|n| n as i64)) {

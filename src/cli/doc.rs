@@ -3,8 +3,8 @@
 use crate::cli::Exit;
 use crate::cli::explain::{filled, indented};
 use crate::cli::shell::Shell;
-use crate::diag::render::Shown;
 use crate::ir::op::{Class, OpDef, ParamKind, Vjp};
+use crate::lang::say;
 use crate::{ops, prelude};
 
 #[derive(clap::Args, Debug)]
@@ -32,8 +32,8 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
             .map(|k| (strsim::damerau_levenshtein(k, name), k))
             .filter(|(d, k)| *d <= 2 && *d < k.len())
             .min();
-        let hint = near.map(|(_, k)| format!("; did you mean `{k}`?")).unwrap_or_default();
-        shell.err(&format!("error: nothing is called `{}`{hint}\n", Shown(name)));
+        let hint = near.map(|(_, k)| say!("; did you mean `{k}`?", k)).unwrap_or_default();
+        shell.error(say!("nothing is called `{name}`{hint}", name, hint));
         return Exit::USAGE;
     }
     Exit::OK

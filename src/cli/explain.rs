@@ -3,7 +3,7 @@
 use crate::cli::Exit;
 use crate::cli::shell::Shell;
 use crate::diag::codes;
-use crate::diag::render::Shown;
+use crate::lang::say;
 use unicode_width::UnicodeWidthStr;
 
 #[derive(clap::Args, Debug)]
@@ -21,10 +21,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         return Exit::OK;
     };
     let Some(c) = codes::find(wanted) else {
-        shell.err(&format!(
-            "error: no diagnostic has the code `{}`; `nn explain` lists them\n",
-            Shown(wanted)
-        ));
+        shell.error(say!("no diagnostic has the code `{wanted}`; `nn explain` lists them", wanted));
         return Exit::USAGE;
     };
     shell.out(&format!("{}: {}\n\n{}", c.code, c.title, filled(c.explanation)));

@@ -5,11 +5,11 @@ use crate::cli::Exit;
 use crate::cli::load::Loaded;
 use crate::cli::run::{self, Ready};
 use crate::cli::shell::Shell;
-use crate::diag::render::Shown;
 use crate::explain::page::Page;
 use crate::explain::verify::{self, Checked};
 use crate::explain::{self, Derivation, Request};
 use crate::ir::graph::NodeId;
+use crate::lang::{Text, say};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -52,7 +52,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     let (loss, wrt) = match chosen(args, program) {
         Ok(c) => c,
         Err(why) => {
-            shell.err(&format!("error: {why}\n"));
+            shell.error(why);
             return Exit::USAGE;
         }
     };
@@ -62,7 +62,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     let derivation = match explain::derive(&program.graph, &request) {
         Ok(d) => d,
         Err(why) => {
-            shell.err(&format!("error: {why}\n"));
+            shell.error(why.text());
             return Exit::SOURCE;
         }
     };
@@ -100,12 +100,12 @@ fn checked(ready: &Ready, loss: NodeId, derivation: &Derivation, wrt: &[NodeId])
     });
     match bindings {
         Ok(bindings) => verify::verify(&program.graph, loss, derivation, wrt, &bindings),
-        Err(e) => Checked::Not(e.diagnostic().map_or_else(|bug| bug.to_string(), |d| d.message.clone())),
+        Err(e) => Checked::Not(e.diagnostic().map_or_else(|bug| bug.to_string(), |d| d.message.english())),
     }
 }
 
 /// The loss (an index into measures) and the variables that are asked for.
-fn chosen(args: &Args, program: &Program) -> Result<(usize, Vec<NodeId>), String> {
+fn chosen(args: &Args, program: &Program) -> Result<(usize, Vec<NodeId>), Text> {
     let trained = program.trains().next().map(|t| t.loss);
     let first_loss = || program.measures.iter().position(|m| m.kind == MeasureKind::Loss);
     let loss = match &args.of {
@@ -113,13 +113,13 @@ fn chosen(args: &Args, program: &Program) -> Result<(usize, Vec<NodeId>), String
             .measures
             .iter()
             .position(|m| *m.name == **name)
-            .ok_or_else(|| format!("this file has no loss or metric `{}`", Shown(name)))?,
+            .ok_or_else(|| say!("this file has no loss or metric `{name}`", name))?,
         None => trained.or_else(first_loss).ok_or("this file has no loss")?,
     };
     let mut wrt = Vec::new();
     for name in &args.wrt {
         let variable = program.variables.iter().find(|v| *v.name == **name);
-        wrt.push(variable.ok_or_else(|| format!("this file has no variable `{}`", Shown(name)))?.node);
+        wrt.push(variable.ok_or_else(|| say!("this file has no variable `{name}`", name))?.node);
     }
     if wrt.is_empty() {
         wrt = program.trained().map(|v| v.node).collect();

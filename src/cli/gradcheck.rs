@@ -8,6 +8,7 @@ use crate::cli::run::{self, Ready};
 use crate::cli::shell::Shell;
 use crate::gradcheck::{self, Place, Report, Settings};
 use crate::interp::Bindings;
+use crate::lang::Text;
 use crate::runtime::error::RunError;
 use crate::runtime::session::Session;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     };
     let trains: Vec<&Train> = loaded.program.trains().collect();
     if trains.is_empty() {
-        shell.err("error: this file has no train directive, so there is no gradient to check\n");
+        shell.error("this file has no train directive, so there is no gradient to check");
         return Exit::USAGE;
     }
     let mut terminal = Terminal::new(shell, Bar::Never);
@@ -59,7 +60,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     match work() {
         Ok(Ok(())) => {}
         Ok(Err(e)) => {
-            shell.err(&format!("error: {e}\n"));
+            shell.error(Text::verbatim(e));
             return Exit::NUMERIC;
         }
         Err(e) => return run::failed(&e, &loaded.sources, shell),

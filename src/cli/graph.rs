@@ -5,8 +5,8 @@ use crate::cli::Exit;
 use crate::cli::run;
 use crate::cli::shell::Shell;
 use crate::cli::trace::Which;
-use crate::diag::render::Shown;
 use crate::ir::graph::NodeId;
+use crate::lang::{Text, say};
 use crate::picture::fold::{self, fold};
 use crate::picture::{Numbered, Picture, html, svg, words};
 use crate::trace::pass::Pass;
@@ -66,12 +66,12 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     let program = &loaded.program;
     let train = args.which.train(program);
     if train.is_none() && program.trains().next().is_some() {
-        shell.err(&args.which.missing());
+        shell.error(args.which.missing());
         return Exit::USAGE;
     }
     let first_loss = || program.measures.iter().position(|m| m.kind == MeasureKind::Loss);
     let Some(measure) = train.map(|t| t.loss).or_else(first_loss) else {
-        shell.err("error: this file has no loss\n");
+        shell.error("this file has no loss");
         return Exit::USAGE;
     };
     // Without gradients nothing has to be derived.
@@ -88,7 +88,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     let numbers = match scene.map(|s| pass.numbers(&values, &primals, &s.bindings)).transpose() {
         Ok(n) => n,
         Err(e) => {
-            shell.err(&format!("error: {e}\n"));
+            shell.error(Text::verbatim(e));
             return Exit::NUMERIC;
         }
     };
@@ -113,7 +113,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     match std::fs::write(path, text) {
         Ok(()) => Exit::OK,
         Err(e) => {
-            shell.err(&format!("error: cannot write `{}`: {e}\n", Shown(path)));
+            shell.error(say!("cannot write `{path}`: {e}", path, e));
             Exit::FILE
         }
     }

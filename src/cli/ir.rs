@@ -10,6 +10,7 @@ use crate::driver::{self, Dump};
 use crate::ir::dim::Sizes;
 use crate::ir::graph::Function;
 use crate::ir::print::{self, Shapes, Style};
+use crate::lang::{Text, say};
 use crate::loops;
 use crate::opt::{self, Arithmetic, Checks, Pass};
 use crate::source::{SourceFile, Sources, Span};
@@ -74,7 +75,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
             Exit::OK
         }
         Ok(Err(why)) => {
-            shell.err(&format!("error: {why}\n"));
+            shell.error(why);
             Exit::USAGE
         }
         Err(bug) => shell.internal(&bug),
@@ -100,7 +101,7 @@ fn ast(file: &str, shell: &Shell) -> Exit {
 }
 
 /// `Ok(Err(…))`: the file has no such stage.
-fn text(args: &Args, loaded: &Loaded) -> Result<Result<String, String>, InternalError> {
+fn text(args: &Args, loaded: &Loaded) -> Result<Result<String, Text>, InternalError> {
     let program = &loaded.program;
     let place = |span: Span| loaded.sources.place(span);
     let style = Style {
@@ -114,8 +115,8 @@ fn text(args: &Args, loaded: &Loaded) -> Result<Result<String, String>, Internal
     }
     let Some(train) = find_train(program, args.train) else {
         return Ok(Err(match args.train {
-            1 => "this file has no train directive, so its stages end with `graph`".to_string(),
-            k => format!("this file has no train directive number {k}"),
+            1 => "this file has no train directive, so its stages end with `graph`".into(),
+            k => say!("this file has no train directive number {k}", k),
         }));
     };
     let rows = train.data.rows.clone();
@@ -149,9 +150,9 @@ fn text(args: &Args, loaded: &Loaded) -> Result<Result<String, String>, Internal
     })
 }
 
-pub fn no_pass(name: &str) -> String {
+pub fn no_pass(name: &str) -> Text {
     let names: Vec<&str> = opt::PASSES.iter().map(|p| p.name).collect();
-    format!("no pass `{name}` ran; the passes are {}", names.join(", "))
+    say!("no pass `{name}` ran; the passes are {names}", name, names = names.join(", "))
 }
 
 /// A graph stage, with `--batch` put in for the row dimensions.
@@ -160,11 +161,11 @@ fn show(
     style: Style<'_>,
     args: &Args,
     rows: Vec<std::sync::Arc<str>>,
-) -> Result<String, String> {
+) -> Result<String, Text> {
     if let Some(name) = style.only
         && print::named(function, name).is_empty()
     {
-        return Err(format!("this stage has no value `{name}`"));
+        return Err(say!("this stage has no value `{name}`", name));
     }
     let sizes: Option<Sizes> = args.batch.map(|n| rows.into_iter().map(|name| (name, n)).collect());
     Ok(print::print(function, &Style { sizes: sizes.as_ref(), ..style }))

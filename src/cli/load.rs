@@ -4,8 +4,8 @@ use crate::check::program::{Overrides, Program};
 use crate::cli::Exit;
 use crate::cli::shell::Shell;
 use crate::cli::times::Times;
-use crate::diag::render::Shown;
 use crate::driver;
+use crate::lang::say;
 use crate::runtime::files::Disk;
 use crate::source::Sources;
 use std::io::Read;
@@ -70,24 +70,23 @@ pub fn read(file: &str, shell: &Shell) -> Result<String, Exit> {
             Err(e) => Err(e),
         }
     };
-    let shown = Shown(file);
     if let Err(e) = read {
-        shell.err(&format!("error: cannot read `{shown}`: {e}\n"));
+        shell.error(say!("cannot read `{file}`: {e}", file, e));
         return Err(Exit::FILE);
     }
     if bytes.len() as u64 > LIMIT_BYTES {
-        shell.err(&format!("error: `{shown}` is longer than the limit of 1 MiB\n"));
+        shell.error(say!("`{file}` is longer than the limit of 1 MiB", file));
         return Err(Exit::LIMIT);
     }
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(e) => {
-            shell.err(&format!("error: `{shown}` is not UTF-8 (byte {})\n", e.utf8_error().valid_up_to()));
+            shell.error(say!("`{file}` is not UTF-8 (byte {at})", file, at = e.utf8_error().valid_up_to()));
             return Err(Exit::SOURCE);
         }
     };
     if let Some(at) = text.find('\0') {
-        shell.err(&format!("error: `{shown}` holds a NUL (byte {at})\n"));
+        shell.error(say!("`{file}` holds a NUL (byte {at})", file, at));
         return Err(Exit::SOURCE);
     }
     Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
@@ -105,7 +104,7 @@ fn overrides(set: &[String], seed: Option<u64>, shell: &Shell) -> Result<Overrid
     let mut pairs = Vec::new();
     for argument in set {
         let Some((name, value)) = argument.split_once('=') else {
-            shell.err(&format!("error: `--set {}` is not of the form NAME=VALUE\n", Shown(argument)));
+            shell.error(say!("`--set {argument}` is not of the form NAME=VALUE", argument));
             return Err(Exit::USAGE);
         };
         pairs.push((name.trim().to_string(), value.trim().to_string()));

@@ -46,6 +46,9 @@ pub struct Global {
     /// How diagnostics are printed.
     #[arg(long, global = true, value_enum, default_value_t = MessageFormat::Human, value_name = "FORMAT")]
     message_format: MessageFormat,
+    /// The language of messages; without it, that of the locale.
+    #[arg(long, global = true, value_enum, value_name = "LANG")]
+    lang: Option<Language>,
     /// No notes, hints or progress.
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -56,6 +59,12 @@ enum Color {
     Auto,
     Always,
     Never,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Language {
+    En,
+    Zh,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,6 +1,7 @@
 //! Where a run's lines go: results to stdout, notes to stderr, progress to a bar on a terminal.
 
 use crate::cli::shell::Shell;
+use crate::lang::Text;
 use crate::runtime::output::{Output, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
@@ -64,14 +65,15 @@ impl Output for Terminal<'_> {
         }
     }
 
-    fn note(&mut self, text: &str) {
+    fn note(&mut self, text: &Text) {
         self.flush();
         if self.shell.quiet {
             return;
         }
+        let text = text.in_(self.shell.lang) + "\n";
         match &self.bar {
-            Some(bar) => bar.suspend(|| self.shell.err(&format!("{text}\n"))),
-            None => self.shell.err(&format!("{text}\n")),
+            Some(bar) => bar.suspend(|| self.shell.err(&text)),
+            None => self.shell.err(&text),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::driver::Dump;
 use crate::interp;
 use crate::ir::diff;
 use crate::ir::graph::Function;
+use crate::lang::say;
 use crate::opt::{self, Level};
 use crate::runtime::error::RunError;
 use crate::runtime::scene::Scene;
@@ -57,13 +58,13 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         Err(exit) => return exit,
     };
     let Some(train) = ir::find_train(&loaded.program, args.train) else {
-        shell.err(&format!("error: this file has no train directive number {}\n", args.train));
+        shell.error(say!("this file has no train directive number {train}", train = args.train));
         return Exit::USAGE;
     };
     if let Some(name) = &args.only
         && opt::PASSES.iter().all(|p| p.name != name)
     {
-        shell.err(&format!("error: {}\n", ir::no_pass(name)));
+        shell.error(ir::no_pass(name));
         return Exit::USAGE;
     }
     let scene = |session: &mut Session<'_>| {

@@ -5,7 +5,6 @@ use crate::cli::load::{self, Loaded};
 use crate::cli::output::{Bar, Terminal};
 use crate::cli::run;
 use crate::cli::shell::Shell;
-use crate::diag::render::Shown;
 use crate::runtime::files::{Disk, Files};
 use crate::runtime::predict::encode::{self, encode};
 use crate::runtime::predict::target;
@@ -48,7 +47,7 @@ enum Format {
 pub fn run(args: &Args, shell: &Shell) -> Exit {
     let format = chosen(args);
     if format == encode::Format::Npy && args.output.is_none() && std::io::stdout().is_terminal() {
-        shell.err("error: npy is no text: name a file with -o\n");
+        shell.error("npy is no text: name a file with -o");
         return Exit::USAGE;
     }
     let Loaded { sources, program, files, .. } = match load::load(&args.file, &args.given, None, shell) {
@@ -58,7 +57,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     let node = match target::target(&program, args.of.as_deref()) {
         Ok(node) => node,
         Err(why) => {
-            shell.err(&format!("error: {}\n", Shown(&why)));
+            shell.error(why);
             return Exit::USAGE;
         }
     };
@@ -106,7 +105,7 @@ fn write(path: &Path, bytes: &[u8], shell: &Shell) -> Exit {
         Ok(()) => Exit::OK,
         Err(e) => {
             let d = e.written_diagnostic(&path.to_string_lossy(), Span::new(FileId(0), 0, 0));
-            shell.err(&format!("error: {}\n", Shown(&d.message)));
+            shell.error(d.message);
             Exit::FILE
         }
     }

@@ -8,6 +8,7 @@ use crate::cli::shell::Shell;
 use crate::diag::Diagnostic;
 use crate::ir::dim::ShapeText;
 use crate::ir::graph::NodeId;
+use crate::lang::{Text, say};
 use crate::runtime::error::{NotFinite, RunError};
 use crate::runtime::format;
 use crate::runtime::replay::{Culprit, Found, Replay};
@@ -24,12 +25,19 @@ pub fn blame(loaded: &Loaded, file: &str, options: &Options, e: NotFinite) -> Ru
     let told = match search(loaded, options, number, e.step) {
         Ok((found, step)) => told(e.diagnostic, loaded, &found, step),
         Err(why) => match why.diagnostic() {
-            Ok(d) => e.diagnostic.note(format!("the step could not be run again: {}", d.message)),
+            Ok(d) => {
+                e.diagnostic.note(say!("the step could not be run again: {message}", message = d.message))
+            }
             Err(bug) => return RunError::Bug(bug.clone()),
         },
     };
     let which = if number == 0 { String::new() } else { format!(" --train {}", number + 1) };
-    let diagnostic = told.note(format!("`nn run {file} --replay-step {}{which}` shows that step", e.step));
+    let diagnostic = told.note(say!(
+        "`nn run {file} --replay-step {step}{which}` shows that step",
+        file,
+        step = e.step,
+        which
+    ));
     RunError::NotFinite(Box::new(NotFinite { diagnostic, ..e }))
 }
 
@@ -72,16 +80,22 @@ fn told(mut d: Diagnostic, loaded: &Loaded, found: &Found, step: i64) -> Diagnos
             let span = train.and_then(|t| t.step.graph.node(culprit.node).span);
             // What the prelude wrote is told by its formula alone.
             if let Some(span) = span.filter(|s| !loaded.sources.file(s.file).name.starts_with("prelude/")) {
-                d = d.other(span, format!("`{}` is the first that is no number", culprit.formula));
+                d = d.other(
+                    span,
+                    say!("`{culprit}` is the first that is no number", culprit = culprit.formula),
+                );
             }
             d = d.note(sentence(culprit, step));
             let operands = operands(culprit);
             if operands.is_empty() { d } else { d.note(operands) }
         }
-        Found::Before(name) => d.note(format!("`{name}` was no number before step {step} already")),
-        Found::Data { name, at, value } => {
-            d.note(format!("the data of `{name}` holds {} at {}", number(*value), index(at)))
-        }
+        Found::Before(name) => d.note(say!("`{name}` was no number before step {step} already", name, step)),
+        Found::Data { name, at, value } => d.note(say!(
+            "the data of `{name}` holds {number} at {index}",
+            name,
+            number = number(*value),
+            index = index(at)
+        )),
         Found::Nowhere => {
             d.note("computed op by op, every value of the step is a number: it is at the edge of its type")
         }
@@ -89,20 +103,30 @@ fn told(mut d: Diagnostic, loaded: &Loaded, found: &Found, step: i64) -> Diagnos
 }
 
 /// `log(p)` at [3, 0] is -inf, in the forward pass of step 37
-fn sentence(c: &Culprit, step: i64) -> String {
-    let place = if c.at.is_empty() { String::new() } else { format!(" at {}", index(&c.at)) };
-    format!("`{}`{place} is {}, {} of step {step}", c.formula, number(c.value), c.phase.words())
+fn sentence(c: &Culprit, step: i64) -> Text {
+    let place = if c.at.is_empty() { Text::default() } else { say!(" at {index}", index = index(&c.at)) };
+    say!(
+        "`{formula}`{place} is {number}, {phase} of step {step}",
+        formula = c.formula,
+        place,
+        number = number(c.value),
+        phase = Text::from(c.phase.words()),
+        step
+    )
 }
 
-fn operands(c: &Culprit) -> String {
+fn operands(c: &Culprit) -> Text {
     let one = |o: &crate::runtime::replay::Operand| match o.values.as_slice() {
-        [x] => Some(format!("`{}` is {} there", o.name, number(*x))),
-        [least, largest] => {
-            Some(format!("`{}` goes from {} to {}", o.name, number(*least), number(*largest)))
-        }
+        [x] => Some(say!("`{o}` is {number} there", o = o.name, number = number(*x))),
+        [least, largest] => Some(say!(
+            "`{o}` goes from {least} to {largest}",
+            o = o.name,
+            least = number(*least),
+            largest = number(*largest)
+        )),
         _ => None,
     };
-    c.operands.iter().filter_map(one).collect::<Vec<_>>().join(", ")
+    Text::joined(c.operands.iter().filter_map(one), ", ")
 }
 
 fn number(x: f64) -> String {
@@ -116,7 +140,7 @@ fn index(at: &[usize]) -> String {
 /// The values of one step as a table: named ones, gradients, and what is updated.
 pub fn show(loaded: &Loaded, options: &Options, train: usize, step: i64, shell: &Shell) -> Exit {
     let Some(t) = train.checked_sub(1).and_then(|k| loaded.program.trains().nth(k)) else {
-        shell.err(&format!("error: this file has no train directive number {train}\n"));
+        shell.error(say!("this file has no train directive number {train}", train));
         return Exit::USAGE;
     };
     let graph = &t.step.graph;
@@ -159,19 +183,28 @@ pub fn show(loaded: &Loaded, options: &Options, train: usize, step: i64, shell: 
             shell.out(&table);
             let told = match &found {
                 Found::Here(c) => {
-                    format!("\nthe first value that is no number: {}\n{}\n", sentence(c, step), operands(c))
+                    say!(
+                        "the first value that is no number: {sentence}\n{operands}",
+                        sentence = sentence(c, step),
+                        operands = operands(c)
+                    )
                 }
-                Found::Before(name) => format!("\n`{name}` was no number before step {step}\n"),
+                Found::Before(name) => say!("`{name}` was no number before step {step}", name, step),
                 Found::Data { name, at, value } => {
-                    format!("\nthe data of `{name}` holds {} at {}\n", number(*value), index(at))
+                    say!(
+                        "the data of `{name}` holds {number} at {index}",
+                        name,
+                        number = number(*value),
+                        index = index(at)
+                    )
                 }
                 Found::Nowhere => return Exit::OK,
             };
-            shell.out(&told);
+            shell.out(&format!("\n{}\n", told.in_(shell.lang)));
             Exit::NUMERIC
         }
         Ok(None) => {
-            shell.err(&format!("error: this training has no step {step}, or stops before it\n"));
+            shell.error(say!("this training has no step {step}, or stops before it", step));
             Exit::USAGE
         }
         Err(e) => run::failed(&e, &loaded.sources, shell),

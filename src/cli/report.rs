@@ -3,7 +3,7 @@
 use crate::cli::Exit;
 use crate::cli::run;
 use crate::cli::shell::Shell;
-use crate::diag::render::Shown;
+use crate::lang::say;
 use crate::report::collect::{Ended, collect};
 use crate::report::page::Page;
 use crate::runtime::error::RunError;
@@ -47,6 +47,6 @@ pub fn write(path: &Path, page: Result<Page, RunError>, sources: &Sources, shell
 }
 
 fn unwritable(path: &Path, e: &io::Error, shell: &Shell) -> Exit {
-    shell.err(&format!("error: cannot write `{}`: {e}\n", Shown(&path.to_string_lossy())));
+    shell.error(say!("cannot write `{path}`: {e}", path = path.display(), e));
     Exit::FILE
 }

@@ -10,6 +10,7 @@ use crate::cli::report;
 use crate::cli::shell::Shell;
 use crate::cli::signals;
 use crate::diag::Diagnostics;
+use crate::lang::say;
 use crate::opt::Arithmetic;
 use crate::runtime::engine::{Backend, Settings};
 use crate::runtime::error::RunError;
@@ -165,8 +166,7 @@ pub fn ready(file: &str, how: &How, shell: &Shell) -> Result<Ready, Exit> {
     let mut data = Vec::new();
     for d in &how.data {
         let Some((name, path)) = d.split_once('=') else {
-            let shown = crate::diag::render::Shown(d);
-            shell.err(&format!("error: `--data {shown}` is not of the form NAME=FILE\n"));
+            shell.error(say!("`--data {d}` is not of the form NAME=FILE", d));
             return Err(Exit::USAGE);
         };
         data.push((name.to_string(), PathBuf::from(path)));

@@ -1,8 +1,9 @@
 //! What commands share: where text goes, how diagnostics look, what a panic becomes.
 
-use crate::cli::{Color, Exit, Global, MessageFormat};
-use crate::diag::render::{self, Style};
+use crate::cli::{Color, Exit, Global, Language, MessageFormat};
+use crate::diag::render::{self, Shown, Style};
 use crate::diag::{Diagnostics, InternalError};
+use crate::lang::{Lang, Text, say};
 use crate::source::Sources;
 use std::io::{IsTerminal, Write};
 use std::panic::{self, AssertUnwindSafe};
@@ -16,6 +17,7 @@ const STACK_BYTES: usize = 64 << 20;
 pub struct Shell {
     pub style: Style,
     pub quiet: bool,
+    pub lang: Lang,
 }
 
 impl Shell {
@@ -31,7 +33,7 @@ impl Shell {
             MessageFormat::Short => Style::Short,
             MessageFormat::Json => Style::Json,
         };
-        Shell { style, quiet: global.quiet }
+        Shell { style, quiet: global.quiet, lang: lang(global.lang) }
     }
 
     /// A result, on stdout. A reader that went away ends the program quietly.
@@ -48,23 +50,42 @@ impl Shell {
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 
+    /// What is wrong where no source line can be shown.
+    pub fn error(&self, text: impl Into<Text>) {
+        let text = say!("error: {text}", text = text.into()).in_(self.lang);
+        self.err(&format!("{}\n", Shown(&text)));
+    }
+
     /// A hint that `--quiet` silences.
-    pub fn note(&self, text: &str) {
+    pub fn note(&self, text: impl Into<Text>) {
         if !self.quiet {
-            self.err(&format!("note: {text}\n"));
+            let text = say!("note: {text}", text = text.into()).in_(self.lang);
+            self.err(&format!("{}\n", Shown(&text)));
         }
     }
 
     pub fn diagnostics(&self, found: &Diagnostics, sources: &Sources) {
-        self.err(&render::render(found, sources, self.style));
+        self.err(&render::render(found, sources, self.style, self.lang));
     }
 
     pub fn internal(&self, error: &InternalError) -> Exit {
-        self.err(&format!(
-            "{error}\nThis is a bug in nn, not in your program: please report it with the file.\n"
-        ));
+        let report = Text::from("This is a bug in nn, not in your program: please report it with the file.");
+        self.err(&format!("{error}\n{}\n", report.in_(self.lang)));
         Exit::BUG
     }
+}
+
+/// As asked for, or as the locale says: the first of its variables that says anything decides.
+fn lang(asked: Option<Language>) -> Lang {
+    let is_chinese = match asked {
+        Some(language) => language == Language::Zh,
+        None => ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .into_iter()
+            .filter_map(std::env::var_os)
+            .find(|value| !value.is_empty())
+            .is_some_and(|value| value.to_string_lossy().starts_with("zh")),
+    };
+    if is_chinese { Lang::Zh } else { Lang::En }
 }
 
 /// Runs a command on a large stack; a panic becomes a report and exit code 70.

@@ -8,6 +8,7 @@ use crate::diag::InternalError;
 use crate::diag::render::{Shown, Style};
 use crate::driver::{self, Dump};
 use crate::ir::print;
+use crate::lang::say;
 use crate::opt::{self, Arithmetic};
 use crate::source::FileId;
 use similar::TextDiff;
@@ -151,7 +152,7 @@ impl Snapshot {
         match std::fs::write(path, format!("{}{}", self.head, self.body)) {
             Ok(()) => Exit::OK,
             Err(e) => {
-                shell.err(&format!("error: cannot write `{}`: {e}\n", Shown(&path.to_string_lossy())));
+                shell.error(say!("cannot write `{path}`: {e}", path = path.display(), e));
                 Exit::FILE
             }
         }
@@ -164,7 +165,7 @@ impl Snapshot {
             Ok(old) => Some(old),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
             Err(e) => {
-                shell.err(&format!("error: cannot read `{}`: {e}\n", Shown(&shown)));
+                shell.error(say!("cannot read `{shown}`: {e}", shown, e));
                 return Exit::FILE;
             }
         };
@@ -190,7 +191,7 @@ fn accept(path: &Path, shell: &Shell) -> Exit {
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Exit::OK,
         Err(e) => {
-            shell.err(&format!("error: cannot move `{}`: {e}\n", Shown(&new.to_string_lossy())));
+            shell.error(say!("cannot move `{path}`: {e}", path = new.display(), e));
             Exit::FILE
         }
     }

@@ -5,6 +5,7 @@ use crate::cli::Exit;
 use crate::cli::load::Loaded;
 use crate::cli::run::{self, Ready};
 use crate::cli::shell::Shell;
+use crate::lang::{Text, say};
 use crate::runtime::scene::Scene;
 use crate::trace::{self, Fill};
 
@@ -66,7 +67,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
     let trace = match trace::trace(&loaded.program, train, &scene.bindings) {
         Ok(t) => t,
         Err(e) => {
-            shell.err(&format!("error: {e}\n"));
+            shell.error(Text::verbatim(e));
             return Exit::NUMERIC;
         }
     };
@@ -86,8 +87,8 @@ impl Which {
     }
 
     /// What to say if there is none.
-    pub fn missing(&self) -> String {
-        format!("error: this file has no train directive number {}\n", self.train)
+    pub fn missing(&self) -> Text {
+        say!("this file has no train directive number {train}", train = self.train)
     }
 
     /// The program, the number of the train directive from 0, and what its step starts from.
@@ -95,7 +96,7 @@ impl Which {
         let Ready { loaded, options } = ready;
         let number = self.train.wrapping_sub(1);
         if loaded.program.trains().nth(number).is_none() {
-            shell.err(&self.missing());
+            shell.error(self.missing());
             return Err(Exit::USAGE);
         }
         let scene = run::quietly(&loaded, &options, |session| session.scene(number, self.step, self.rows));
@@ -103,8 +104,10 @@ impl Which {
             Ok(Ok(scene)) => scene,
             Ok(Err(steps)) => {
                 let step = self.step;
-                shell.err(&format!(
-                    "error: there is no step {step}: this training has {steps}, counted from 0\n"
+                shell.error(say!(
+                    "there is no step {step}: this training has {steps}, counted from 0",
+                    step,
+                    steps
                 ));
                 return Err(Exit::USAGE);
             }

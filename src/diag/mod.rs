@@ -7,6 +7,7 @@
 pub mod codes;
 pub mod render;
 
+use crate::lang::Text;
 use crate::source::Span;
 
 /// One row of the table in [`codes`]: adding a diagnostic is adding a row and a test.
@@ -38,7 +39,7 @@ pub enum Severity {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Label {
     pub span: Span,
-    pub text: String,
+    pub text: Text,
 }
 
 #[derive(Clone, Debug)]
@@ -46,41 +47,41 @@ pub struct Diagnostic {
     pub code: Code,
     pub severity: Severity,
     /// One sentence in the user's words, without a full stop.
-    pub message: String,
+    pub message: Text,
     /// Where it is wrong. Its text may be empty.
     pub primary: Label,
     /// The other places that matter, such as the declaration that fixed a dimension.
     pub secondary: Vec<Label>,
     /// What follows from it (`= this would pair every prediction with every answer`).
-    pub notes: Vec<String>,
+    pub notes: Vec<Text>,
     /// What to write instead, shown as `= fix: …`.
-    pub fix: Option<String>,
+    pub fix: Option<Text>,
 }
 
 impl Diagnostic {
-    pub fn error(code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+    pub fn error(code: Code, span: Span, message: impl Into<Text>) -> Diagnostic {
         Diagnostic {
             code,
             severity: Severity::Error,
             message: message.into(),
-            primary: Label { span, text: String::new() },
+            primary: Label { span, text: Text::default() },
             secondary: Vec::new(),
             notes: Vec::new(),
             fix: None,
         }
     }
 
-    pub fn warning(code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+    pub fn warning(code: Code, span: Span, message: impl Into<Text>) -> Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, span, message) }
     }
 
     /// The text under the carets.
-    pub fn label(mut self, text: impl Into<String>) -> Diagnostic {
+    pub fn label(mut self, text: impl Into<Text>) -> Diagnostic {
         self.primary.text = text.into();
         self
     }
 
-    pub fn other(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
+    pub fn other(mut self, span: Span, text: impl Into<Text>) -> Diagnostic {
         let label = Label { span, text: text.into() };
         // Both operands may be one name, declared in one place.
         if !self.secondary.contains(&label) {
@@ -89,12 +90,12 @@ impl Diagnostic {
         self
     }
 
-    pub fn note(mut self, text: impl Into<String>) -> Diagnostic {
+    pub fn note(mut self, text: impl Into<Text>) -> Diagnostic {
         self.notes.push(text.into());
         self
     }
 
-    pub fn fix(mut self, text: impl Into<String>) -> Diagnostic {
+    pub fn fix(mut self, text: impl Into<Text>) -> Diagnostic {
         self.fix = Some(text.into());
         self
     }

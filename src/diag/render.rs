@@ -12,6 +12,7 @@ mod tests;
 pub use shown::Shown;
 
 use crate::diag::{Diagnostic, Diagnostics, Severity};
+use crate::lang::{Lang, say};
 use crate::source::Sources;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,7 +34,7 @@ const SHOWN_LIMIT: usize = 20;
 const BYTE_LIMIT: usize = 4096;
 
 /// The text of all diagnostics in their order, ending with a newline unless there are none.
-pub fn render(diagnostics: &Diagnostics, sources: &Sources, style: Style) -> String {
+pub fn render(diagnostics: &Diagnostics, sources: &Sources, style: Style, lang: Lang) -> String {
     let mut out = String::new();
     for (i, diagnostic) in diagnostics.0.iter().take(SHOWN_LIMIT).enumerate() {
         // Pictures need air between them; lines do not.
@@ -41,10 +42,10 @@ pub fn render(diagnostics: &Diagnostics, sources: &Sources, style: Style) -> Str
             out.push('\n');
         }
         let text = match style {
-            Style::Plain => human::render(diagnostic, sources, human::Paint::Off),
-            Style::Color => human::render(diagnostic, sources, human::Paint::On),
-            Style::Short => short(diagnostic, sources),
-            Style::Json => json::render(diagnostic, sources),
+            Style::Plain => human::render(diagnostic, sources, lang, human::Paint::Off),
+            Style::Color => human::render(diagnostic, sources, lang, human::Paint::On),
+            Style::Short => short(diagnostic, sources, lang),
+            Style::Json => json::render(diagnostic, sources, lang),
         };
         out.push_str(&text);
     }
@@ -52,13 +53,13 @@ pub fn render(diagnostics: &Diagnostics, sources: &Sources, style: Style) -> Str
     if more > 0 {
         out.push_str(&match style {
             Style::Json => json::more(more),
-            Style::Plain | Style::Color | Style::Short if more == 1 => "… and 1 more\n".to_string(),
-            Style::Plain | Style::Color | Style::Short => format!("… and {more} more\n"),
+            Style::Plain | Style::Color | Style::Short => say!("… and {more} more", more).in_(lang) + "\n",
         });
     }
     out
 }
 
+/// A word for programs, the same in every language.
 fn severity(s: Severity) -> &'static str {
     match s {
         Severity::Error => "error",
@@ -67,7 +68,7 @@ fn severity(s: Severity) -> &'static str {
     }
 }
 
-fn short(d: &Diagnostic, sources: &Sources) -> String {
+fn short(d: &Diagnostic, sources: &Sources, lang: Lang) -> String {
     let file = sources.file(d.primary.span.file);
     let (line, column) = file.line_column(d.primary.span.start);
     let text = format!(
@@ -75,7 +76,7 @@ fn short(d: &Diagnostic, sources: &Sources) -> String {
         Shown(&file.name),
         severity(d.severity),
         d.code.code,
-        Shown(&d.message)
+        Shown(&d.message.in_(lang))
     );
     let mut text = cut(text, BYTE_LIMIT - 1);
     text.push('\n');

@@ -253,7 +253,8 @@ impl Env<'_> {
         let operands = if def.class == Class::Elementwise { broadcast(operands)? } else { operands };
         let types: Vec<Type> = operands.iter().map(|v| Type::new(v.dtype, v.dims())).collect();
         let refs: Vec<&Type> = types.iter().collect();
-        let ty = (def.infer)(&InferCx { op: def, operands: &refs, attrs: &attrs }).map_err(|e| e.message)?;
+        let ty = (def.infer)(&InferCx { op: def, operands: &refs, attrs: &attrs })
+            .map_err(|e| e.message.english())?;
         let shape: Option<Vec<usize>> =
             ty.shape.iter().map(|d| usize::try_from(d.as_const()?).ok()).collect();
         let arrays: Vec<&ArrayD<f64>> = operands.iter().map(|v| &v.array).collect();

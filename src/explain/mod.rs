@@ -104,15 +104,21 @@ pub enum Unexplained {
     Numbers,
 }
 
-impl fmt::Display for Unexplained {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Unexplained {
+    pub fn text(&self) -> &'static str {
+        match self {
             Unexplained::NotScalar(_) => "only a scalar has a gradient",
             Unexplained::TooLarge(_) => {
                 "an expression is too large to write out: give names to the values inside it"
             }
             Unexplained::Numbers => "the numbers in this gradient are too large to write out exactly",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Unexplained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 

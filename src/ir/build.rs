@@ -36,7 +36,7 @@ impl Builder {
     pub fn emit(&mut self, op: &'static OpDef, operands: &[NodeId], attrs: Attrs) -> NodeId {
         match self.apply(op, operands, attrs) {
             Ok(id) => id,
-            Err(e) => panic!("a rule built an ill-typed `{}`: {}", op.name, e.message),
+            Err(e) => panic!("a rule built an ill-typed `{}`: {}", op.name, e.message.english()),
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::ir::build::Builder;
 use crate::ir::dim::{Dim, Sizes};
 use crate::ir::graph::{Attrs, NodeId, Type};
+use crate::lang::Text;
 use crate::scalar::{Bin, Cmp, DType, Literal, Un, V};
 
 pub use crate::scalar::{Combine, Extreme};
@@ -116,11 +117,11 @@ pub struct InferCx<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TypeError {
     pub kind: TypeErrorKind,
-    pub message: String,
+    pub message: Text,
     /// Which operand is at fault, if one is.
     pub operand: Option<usize>,
-    pub notes: Vec<String>,
-    pub fix: Option<String>,
+    pub notes: Vec<Text>,
+    pub fix: Option<Text>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,7 +134,7 @@ pub enum TypeErrorKind {
 }
 
 impl TypeError {
-    pub fn new(kind: TypeErrorKind, message: impl Into<String>) -> TypeError {
+    pub fn new(kind: TypeErrorKind, message: impl Into<Text>) -> TypeError {
         TypeError { kind, message: message.into(), operand: None, notes: Vec::new(), fix: None }
     }
 }

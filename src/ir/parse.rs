@@ -144,7 +144,7 @@ fn node(
         Some(ty) => Ok(builder.push(Node { op, operands, attrs, ty, name, span: None })),
         None if op.class == Class::Leaf => Err("a leaf needs a type".to_string()),
         None => {
-            let id = builder.apply(op, &operands, attrs).map_err(|e| e.message)?;
+            let id = builder.apply(op, &operands, attrs).map_err(|e| e.message.english())?;
             builder.graph.node_mut(id).name = name;
             Ok(id)
         }

@@ -139,7 +139,7 @@ fn check_node(function: &Function, id: NodeId, errors: &mut Vec<VerifyError>) {
     match (node.op.infer)(&InferCx { op: node.op, operands: &operands, attrs: &node.attrs }) {
         Ok(ty) if ty == node.ty => {}
         Ok(ty) => wrong(Rule::Type, format!("`{name}` says {} and infers {ty}", node.ty)),
-        Err(e) => wrong(Rule::Type, format!("`{name}` is ill-typed: {}", e.message)),
+        Err(e) => wrong(Rule::Type, format!("`{name}` is ill-typed: {}", e.message.english())),
     }
 }
 

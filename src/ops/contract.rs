@@ -4,6 +4,7 @@ use crate::ir::build::Builder;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Attrs, NodeId, Type};
 use crate::ir::op::{Adjoint, Class, InferCx, Kernel, OpDef, Param, ParamKind, TypeErrorKind, Vjp, VjpCx};
+use crate::lang::{Text, say};
 use crate::ops::build;
 use crate::ops::elementwise::in_range;
 use crate::ops::infer::{self, Inferred};
@@ -97,8 +98,11 @@ fn product(c: &InferCx<'_>) -> Inferred {
     infer::need_float(c, 0)?;
     infer::need_float(c, 1)?;
     if x.dtype != y.dtype {
-        let e = infer::error(TypeErrorKind::DType, format!("`@` of {x} and {y}: the dtypes differ"));
-        return Err(infer::fix(infer::at(e, 1), format!("convert one of them: `cast(…, {})`", x.dtype)));
+        let e = infer::error(TypeErrorKind::DType, say!("`@` of {x} and {y}: the dtypes differ", x, y));
+        return Err(infer::fix(
+            infer::at(e, 1),
+            say!("convert one of them: `cast(…, {dtype})`", dtype = x.dtype),
+        ));
     }
     for (i, t) in [x, y].into_iter().enumerate() {
         if t.rank() >= 2 {
@@ -106,12 +110,16 @@ fn product(c: &InferCx<'_>) -> Inferred {
         }
         let e = infer::error(
             TypeErrorKind::Shape,
-            format!("`@` multiplies two matrices; the {} operand is {t}", ["left", "right"][i]),
+            say!(
+                "`@` multiplies two matrices; the {side} operand is {t}",
+                side = Text::from(["left", "right"][i]),
+                t
+            ),
         );
         let hint = match (t.rank(), i) {
-            (0, _) => "a number times a matrix is `*`".to_string(),
-            (_, 0) => "as one row: `x[None, :]`".to_string(),
-            (_, _) => "as one column: `x[:, None]`".to_string(),
+            (0, _) => "a number times a matrix is `*`",
+            (_, 0) => "as one row: `x[None, :]`",
+            (_, _) => "as one column: `x[:, None]`",
         };
         return Err(infer::fix(infer::at(e, i), hint));
     }
@@ -120,7 +128,7 @@ fn product(c: &InferCx<'_>) -> Inferred {
     if k != l {
         let mut e = infer::error(
             TypeErrorKind::Shape,
-            format!("`@` of {x} and {y}: the inner dimensions {k} and {l} differ"),
+            say!("`@` of {x} and {y}: the inner dimensions {k} and {l} differ", x, y, k, l),
         );
         e.notes.push("the columns of the left operand meet the rows of the right one".into());
         // A transpose that would make it fit is the likeliest slip.
@@ -134,7 +142,7 @@ fn product(c: &InferCx<'_>) -> Inferred {
     let Some(mut shape) = leading(&x.shape[..x.rank() - 2], &y.shape[..y.rank() - 2]) else {
         let mut e = infer::error(
             TypeErrorKind::Shape,
-            format!("`@` of {x} and {y}: the dimensions before the matrices do not fit"),
+            say!("`@` of {x} and {y}: the dimensions before the matrices do not fit", x, y),
         );
         e.notes.push(
             "with different ranks the fewer must be the last of the others; with equal ranks, sizes 1 of one \
@@ -230,9 +238,11 @@ pub static SCATTER_ADD: OpDef = OpDef {
         let (t, indices) = (c.operands[0], &c.operands[1].shape);
         let axis = axis(c.attrs);
         if t.shape.get(axis..axis + indices.len()) != Some(indices) {
-            let message = format!(
-                "`scatter_add` of {t} at the indices {}: from axis {axis} on they have other sizes",
-                c.operands[1]
+            let message = say!(
+                "`scatter_add` of {t} at the indices {operands}: from axis {axis} on they have other sizes",
+                t,
+                operands = c.operands[1],
+                axis
             );
             let mut e = infer::at(infer::error(TypeErrorKind::Shape, message), 1);
             e.notes.push("there is one index for each place along the axes that it replaces".into());

@@ -3,6 +3,7 @@
 use crate::ir::dim::{Dim, ShapeText};
 use crate::ir::graph::{Attr, Type};
 use crate::ir::op::{InferCx, TypeError, TypeErrorKind};
+use crate::lang::{Text, say};
 use crate::scalar::DType;
 
 pub type Inferred = Result<Type, TypeError>;
@@ -12,7 +13,7 @@ pub fn shown(c: &InferCx<'_>) -> &'static str {
     c.op.symbol.unwrap_or(c.op.name)
 }
 
-pub fn error(kind: TypeErrorKind, message: String) -> TypeError {
+pub fn error(kind: TypeErrorKind, message: Text) -> TypeError {
     TypeError::new(kind, message)
 }
 
@@ -21,14 +22,14 @@ pub fn at(mut e: TypeError, operand: usize) -> TypeError {
     e
 }
 
-pub fn fix(mut e: TypeError, fix: impl Into<String>) -> TypeError {
+pub fn fix(mut e: TypeError, fix: impl Into<Text>) -> TypeError {
     e.fix = Some(fix.into());
     e
 }
 
 /// The type of a leaf is given with the leaf; nothing can be inferred.
 pub fn given(c: &InferCx<'_>) -> Inferred {
-    Err(error(TypeErrorKind::Shape, format!("the type of a `{}` is given, not inferred", c.op.name)))
+    Err(error(TypeErrorKind::Shape, say!("the type of a `{op}` is given, not inferred", op = c.op.name)))
 }
 
 /// All operands from `from` on have one type, which is returned.
@@ -39,15 +40,23 @@ pub fn alike(c: &InferCx<'_>, from: usize) -> Inferred {
             let e = at(
                 error(
                     TypeErrorKind::DType,
-                    format!("`{}` of {} and {}: the dtypes differ", shown(c), first, other),
+                    say!(
+                        "`{shown}` of {first} and {other}: the dtypes differ",
+                        shown = shown(c),
+                        first,
+                        other
+                    ),
                 ),
                 i,
             );
             let to = wider(first.dtype, other.dtype);
-            return Err(fix(e, format!("convert one of them: `cast(…, {to})`")));
+            return Err(fix(e, say!("convert one of them: `cast(…, {to})`", to)));
         }
         if other.shape != first.shape {
-            let e = error(TypeErrorKind::Shape, format!("`{}` of {} and {}", shown(c), first, other));
+            let e = error(
+                TypeErrorKind::Shape,
+                say!("`{shown}` of {first} and {other}", shown = shown(c), first, other),
+            );
             return Err(at(e, i));
         }
     }
@@ -72,7 +81,10 @@ pub fn need_float(c: &InferCx<'_>, i: usize) -> Result<(), TypeError> {
     if t.dtype.is_float() {
         return Ok(());
     }
-    let e = at(error(TypeErrorKind::DType, format!("`{}` needs f32 or f64, this is {t}", shown(c))), i);
+    let e = at(
+        error(TypeErrorKind::DType, say!("`{shown}` needs f32 or f64, this is {t}", shown = shown(c), t)),
+        i,
+    );
     Err(fix(e, "convert it first: `cast(…, f32)`"))
 }
 
@@ -82,7 +94,8 @@ pub fn need_number(c: &InferCx<'_>, i: usize) -> Result<(), TypeError> {
     if t.dtype != DType::Bool {
         return Ok(());
     }
-    let e = at(error(TypeErrorKind::DType, format!("`{}` needs numbers, this is {t}", shown(c))), i);
+    let e =
+        at(error(TypeErrorKind::DType, say!("`{shown}` needs numbers, this is {t}", shown = shown(c), t)), i);
     Err(fix(e, "convert it first: `cast(…, f32)` gives 1 for true and 0 for false"))
 }
 
@@ -92,7 +105,8 @@ pub fn need_bool(c: &InferCx<'_>, i: usize) -> Result<(), TypeError> {
     if t.dtype == DType::Bool {
         return Ok(());
     }
-    let e = at(error(TypeErrorKind::DType, format!("`{}` needs bool, this is {t}", shown(c))), i);
+    let e =
+        at(error(TypeErrorKind::DType, say!("`{shown}` needs bool, this is {t}", shown = shown(c), t)), i);
     Err(fix(e, "compare it with something: `… != 0`"))
 }
 
@@ -103,7 +117,10 @@ pub fn need_index(c: &InferCx<'_>, i: usize) -> Result<(), TypeError> {
         return Ok(());
     }
     let e = at(
-        error(TypeErrorKind::DType, format!("`{}` needs whole numbers as indices, this is {t}", shown(c))),
+        error(
+            TypeErrorKind::DType,
+            say!("`{shown}` needs whole numbers as indices, this is {t}", shown = shown(c), t),
+        ),
         i,
     );
     Err(fix(e, "convert them first: `cast(…, i64)`"))
@@ -156,7 +173,7 @@ pub fn reduced(c: &InferCx<'_>) -> Result<Vec<Dim>, TypeError> {
         return Err(axis_error(c, bad as i64));
     }
     if axes.windows(2).any(|w| w[0] >= w[1]) {
-        return Err(error(TypeErrorKind::Axis, format!("`{}` names an axis twice", shown(c))));
+        return Err(error(TypeErrorKind::Axis, say!("`{shown}` names an axis twice", shown = shown(c))));
     }
     Ok(without(shape, axes, c.attrs.flag("keepdims")))
 }
@@ -186,9 +203,15 @@ pub fn one_axis(c: &InferCx<'_>) -> Result<usize, TypeError> {
 fn axis_error(c: &InferCx<'_>, axis: i64) -> TypeError {
     let t = c.operands[0];
     let message = match t.rank() {
-        0 => format!("`{}` along axis {axis} of a scalar, which has no axes", shown(c)),
-        1 => format!("`{}` along axis {axis} of {t}, which has axis 0 only", shown(c)),
-        n => format!("`{}` along axis {axis} of {t}, which has axes 0 to {}", shown(c), n - 1),
+        0 => say!("`{shown}` along axis {axis} of a scalar, which has no axes", shown = shown(c), axis),
+        1 => say!("`{shown}` along axis {axis} of {t}, which has axis 0 only", shown = shown(c), axis, t),
+        n => say!(
+            "`{shown}` along axis {axis} of {t}, which has axes 0 to {n}",
+            shown = shown(c),
+            axis,
+            t,
+            n = n - 1
+        ),
     };
     at(error(TypeErrorKind::Axis, message), 0)
 }
@@ -203,7 +226,11 @@ pub fn countable(c: &InferCx<'_>, shape: &[Dim]) -> Result<Dim, TypeError> {
     elements(shape).ok_or_else(|| {
         error(
             TypeErrorKind::Size,
-            format!("`{}`: {} has more elements than an i64 counts", shown(c), ShapeText(shape)),
+            say!(
+                "`{shown}`: {shape} has more elements than an i64 counts",
+                shown = shown(c),
+                shape = ShapeText(shape)
+            ),
         )
     })
 }
@@ -212,6 +239,9 @@ pub fn countable(c: &InferCx<'_>, shape: &[Dim]) -> Result<Dim, TypeError> {
 pub fn one_dim<'a>(c: &'a InferCx<'_>, name: &str) -> Result<&'a Dim, TypeError> {
     match c.attrs.find(name) {
         Some(Attr::Dims(d)) if d.len() == 1 => Ok(&d[0]),
-        _ => Err(error(TypeErrorKind::Shape, format!("`{}` needs `{name}`, one dimension", shown(c)))),
+        _ => Err(error(
+            TypeErrorKind::Shape,
+            say!("`{shown}` needs `{name}`, one dimension", shown = shown(c), name),
+        )),
     }
 }

@@ -5,6 +5,7 @@ use crate::ir::graph::{Attr, Attrs, Type};
 use crate::ir::op::{
     Class, EvalCx, Fault, InferCx, Kernel, LeafKind, OpDef, Param, ParamKind, TypeErrorKind, Vjp,
 };
+use crate::lang::say;
 use crate::ops::infer::{self, Inferred};
 use crate::ops::samples;
 use crate::rng::native::Native;
@@ -155,7 +156,12 @@ pub static RANDOM: OpDef = OpDef {
         let shape = c.attrs.dims("shape");
         infer::countable(c, shape)?;
         if c.operands[0] != &Type::new(DType::I64, shape.to_vec()) {
-            let message = format!("`{}` of shape {} at {}", c.op.name, ShapeText(shape), c.operands[0]);
+            let message = say!(
+                "`{op}` of shape {shape} at {operands}",
+                op = c.op.name,
+                shape = ShapeText(shape),
+                operands = c.operands[0]
+            );
             return Err(infer::error(TypeErrorKind::Shape, message));
         }
         Ok(Type::new(DType::F32, shape.to_vec()))

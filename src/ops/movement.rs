@@ -7,6 +7,7 @@ use crate::ir::op::{
     Class, EvalCx, Fault, FaultKind, InferCx, Kernel, OpDef, Param, ParamKind, SliceStep, TypeErrorKind,
     View, Vjp,
 };
+use crate::lang::say;
 use crate::ops::build::{self, Keep};
 use crate::ops::infer;
 use crate::ops::samples;
@@ -40,7 +41,11 @@ pub static TRANSPOSE: OpDef = OpDef {
         let mut sorted = axes.to_vec();
         sorted.sort_unstable();
         if !sorted.iter().copied().eq(0..t.rank()) {
-            let message = format!("`transpose` of {t} names axes {axes:?}: it needs each axis once");
+            let message = say!(
+                "`transpose` of {t} names axes {axes}: it needs each axis once",
+                t,
+                axes = format!("{:?}", axes)
+            );
             return Err(infer::at(infer::error(TypeErrorKind::Axis, message), 0));
         }
         Ok(Type::new(t.dtype, axes.iter().map(|a| t.shape[*a].clone()).collect()))
@@ -72,8 +77,13 @@ pub static RESHAPE: OpDef = OpDef {
         let shape = c.attrs.dims("shape");
         let (from, to) = (infer::countable(c, &t.shape)?, infer::countable(c, shape)?);
         if from != to {
-            let message =
-                format!("`reshape` of {t} to {}: {from} elements do not become {to}", ShapeText(shape));
+            let message = say!(
+                "`reshape` of {t} to {shape}: {from} elements do not become {to}",
+                t,
+                shape = ShapeText(shape),
+                from,
+                to
+            );
             return Err(infer::at(infer::error(TypeErrorKind::Shape, message), 0));
         }
         Ok(Type::new(t.dtype, shape.to_vec()))
@@ -106,7 +116,7 @@ pub static BROADCAST: OpDef = OpDef {
                 .zip(&t.shape)
                 .all(|(to, from)| from == to || from.is_one());
         if !fits {
-            let message = format!("`broadcast` of {t} to {}", ShapeText(shape));
+            let message = say!("`broadcast` of {t} to {shape}", t, shape = ShapeText(shape));
             let mut e = infer::at(infer::error(TypeErrorKind::Shape, message), 0);
             e.notes.push("its dimensions must be the last ones of the new shape, or the number 1".into());
             return Err(e);
@@ -168,7 +178,12 @@ pub static SLICE: OpDef = OpDef {
 fn slice_fits(c: &InferCx<'_>, long: &[Dim], short: &[Dim]) -> Result<(), crate::ir::op::TypeError> {
     let steps = c.attrs.slice("slice");
     if steps.len() != long.len() || short.len() != long.len() {
-        let message = format!("`{}` of rank {} with {} ranges", c.op.name, long.len(), steps.len());
+        let message = say!(
+            "`{op}` of rank {long} with {steps} ranges",
+            op = c.op.name,
+            long = long.len(),
+            steps = steps.len()
+        );
         return Err(infer::error(TypeErrorKind::Axis, message));
     }
     for (axis, step) in steps.iter().enumerate() {
@@ -181,9 +196,13 @@ fn slice_fits(c: &InferCx<'_>, long: &[Dim], short: &[Dim]) -> Result<(), crate:
             continue;
         };
         if !range_fits(n, start, step.step, count) {
-            let message = format!(
-                "a slice of {count} from {start} by {} along axis {axis}, which has {n} elements",
-                step.step
+            let message = say!(
+                "a slice of {count} from {start} by {step} along axis {axis}, which has {n} elements",
+                count,
+                start,
+                step = step.step,
+                axis,
+                n
             );
             return Err(infer::at(infer::error(TypeErrorKind::Axis, message), 0));
         }
@@ -321,7 +340,8 @@ pub static STACK: OpDef = OpDef {
         }
         let axis = c.attrs.int("axis").and_then(|a| usize::try_from(a).ok());
         let Some(axis) = axis.filter(|a| *a <= first.rank()) else {
-            let message = format!("`stack` of {first}: the result has the axes 0 to {}", first.rank());
+            let message =
+                say!("`stack` of {first}: the result has the axes 0 to {last}", first, last = first.rank());
             return Err(infer::error(TypeErrorKind::Axis, message));
         };
         let mut shape = first.shape.clone();
@@ -373,7 +393,14 @@ fn part_fits(c: &InferCx<'_>, i: usize, shape_fits: bool) -> Result<(), crate::i
     } else {
         (TypeErrorKind::Shape, "only the sizes along the axis may differ")
     };
-    let message = format!("`{}`: tensor {i} of the list is {t} and tensor 0 is {first}: {what}", c.op.name);
+    let message = say!(
+        "`{op}`: tensor {i} of the list is {t} and tensor 0 is {first}: {what}",
+        op = c.op.name,
+        i,
+        t,
+        first,
+        what
+    );
     Err(infer::at(infer::error(kind, message), i))
 }
 

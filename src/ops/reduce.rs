@@ -7,6 +7,7 @@ use crate::ir::op::{
     Adjoint, Class, Combine, EvalCx, Extreme, Fault, InferCx, Kernel, OpDef, Param, ParamKind, TypeError,
     TypeErrorKind, Vjp, VjpCx,
 };
+use crate::lang::say;
 use crate::ops::build::{self, Keep};
 use crate::ops::infer::{self, Inferred};
 use crate::ops::samples::{self, Domain};
@@ -362,8 +363,12 @@ fn position(c: &InferCx<'_>) -> Result<Type, TypeError> {
     let axis = infer::one_axis(c)?;
     let shape = &c.operands[0].shape;
     if shape[axis].as_const() == Some(0) {
-        let message =
-            format!("`{}` along axis {axis} of {}, which has no elements", c.op.name, c.operands[0]);
+        let message = say!(
+            "`{op}` along axis {axis} of {operands}, which has no elements",
+            op = c.op.name,
+            axis,
+            operands = c.operands[0]
+        );
         return Err(infer::error(TypeErrorKind::Axis, message));
     }
     Ok(Type::new(DType::I64, infer::without(shape, &[axis], c.attrs.flag("keepdims"))))

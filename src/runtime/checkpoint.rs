@@ -12,6 +12,7 @@ use crate::driver;
 use crate::ir::dim::Sizes;
 use crate::ir::graph::{Function, NodeId};
 use crate::ir::print::{Style, print};
+use crate::lang::{Text, say};
 use crate::opt::Arithmetic;
 use crate::runtime::control::Best;
 use crate::runtime::error::RunError;
@@ -118,8 +119,11 @@ impl Session<'_> {
     /// Saves where a training is that was asked to stop, if it has a place for that.
     pub(super) fn interrupted(&mut self, t: &mut Training<'_>, signal: usize) -> RunError {
         let done = t.steps(t.step);
-        let mut d =
-            Diagnostic::error(&codes::INTERRUPTED, t.train.span, format!("stopped by a signal after {done}"));
+        let mut d = Diagnostic::error(
+            &codes::INTERRUPTED,
+            t.train.span,
+            say!("stopped by a signal after {done}", done),
+        );
         let mut saved = false;
         for control in &t.train.controls {
             let ControlKind::Checkpoint { directory, .. } = &control.kind else { continue };
@@ -127,8 +131,9 @@ impl Session<'_> {
                 return e;
             }
             saved = true;
-            d = d.note(format!(
-                "saved; `--resume` with the directory `{directory}` of what it wrote goes on from there"
+            d = d.note(say!(
+                "saved; `--resume` with the directory `{directory}` of what it wrote goes on from there",
+                directory
             ));
         }
         if !saved {
@@ -161,14 +166,14 @@ impl Session<'_> {
                     let steps = found.iter().filter(|((t, s), _)| t == train && s < step);
                     c.older = steps.map(|((_, s), _)| *s).collect();
                     for p in problems {
-                        self.output.note(&format!("passed over {p}"));
+                        self.output.note(&say!("passed over {p}", p));
                     }
                     return Ok((directive, c));
                 }
-                Err(why) => problems.push(format!("{}: {why}", path.display())),
+                Err(why) => problems.push(say!("{path}: {why}", path = path.display(), why)),
             }
         }
-        let text = format!("`{shown}` holds no checkpoint that this program could go on from");
+        let text = say!("`{shown}` holds no checkpoint that this program could go on from", shown);
         let mut d = Diagnostic::error(&codes::RESUME, span, text);
         d.notes = problems;
         Err(RunError::file(d))
@@ -182,12 +187,12 @@ impl Session<'_> {
         written.or(train).unwrap_or(Span::new(FileId(0), 0, 0))
     }
 
-    fn read_checkpoint(&mut self, path: &Path, span: Span) -> Result<Checkpoint, String> {
+    fn read_checkpoint(&mut self, path: &Path, span: Span) -> Result<Checkpoint, Text> {
         let shown = path.display().to_string();
         let place = Place { path: &shown, span };
         let damaged = |e: RunError| match e.diagnostic() {
-            Ok(d) => format!("damaged: {}", d.message),
-            Err(bug) => bug.message.clone(),
+            Ok(d) => say!("damaged: {message}", message = d.message),
+            Err(bug) => Text::verbatim(&bug.message),
         };
         let file = self.files.open_trusted(path).map_err(|e| e.diagnostic(&shown, span).message)?;
         let mut memory = self.budget.scope();
@@ -200,19 +205,24 @@ impl Session<'_> {
             (sum == u64::from(checksum(&facts, &tensors))).then_some(facts)
         });
         let facts = parsed.ok_or("damaged: its checksum differs")?;
-        Checkpoint::new(shown, &facts, tensors).ok_or_else(|| OTHER_VERSION.to_string())
+        Checkpoint::new(shown, &facts, tensors).ok_or_else(|| OTHER_VERSION.into())
     }
 
     /// A checkpoint of another program says what differs.
-    fn fits_program(&mut self, c: Checkpoint) -> Result<(usize, Checkpoint), String> {
+    fn fits_program(&mut self, c: Checkpoint) -> Result<(usize, Checkpoint), Text> {
         let is_train = |(_, d): &(usize, &Directive)| matches!(d, Directive::Train(_));
         let directive = self.program.directives.iter().enumerate().filter(is_train).nth(c.train);
         let (directive, _) = directive.ok_or("the program has fewer trainings")?;
-        let same = self.same(c.train).map_err(|_| "the data cannot be had".to_string())?;
+        let same = self.same(c.train).map_err(|_| Text::from("the data cannot be had"))?;
         for (key, ours) in &same {
             let theirs = c.same.get(*key).and_then(Value::as_str).ok_or(OTHER_VERSION)?;
             if ours != theirs {
-                return Err(format!("{key}: {theirs} in the checkpoint, {ours} in the program"));
+                return Err(say!(
+                    "{key}: {theirs} in the checkpoint, {ours} in the program",
+                    key = Text::from(*key),
+                    theirs,
+                    ours
+                ));
             }
         }
         Ok((directive, c))
@@ -280,7 +290,7 @@ impl Session<'_> {
         let mut differ = differences(&types(&self.store.values()), &types(&tensors));
         let all = t.calendar.total_steps;
         if c.step > all {
-            differ.push(format!("it has done {} steps, and the training has {all}", c.step));
+            differ.push(say!("it has done {step} steps, and the training has {all}", step = c.step, all));
         }
         let seen: BTreeMap<NodeId, Tensor> = of_step
             .into_iter()
@@ -290,12 +300,11 @@ impl Session<'_> {
             })
             .collect();
         if c.step == all && t.last_needs_step && seen.len() < t.train.step.results.len() {
-            differ
-                .push("it is of the last step, and lacks values of it that the program asks for".to_string());
+            differ.push("it is of the last step, and lacks values of it that the program asks for".into());
         }
         let followers: Vec<usize> = followers(&t.train.controls).collect();
         if !differ.is_empty() || c.best.len() != followers.len() {
-            let text = format!("`{}` does not fit this training", c.path);
+            let text = say!("`{path}` does not fit this training", path = c.path);
             let mut d = Diagnostic::error(&codes::RESUME, t.train.span, text);
             d.notes = differ;
             return Err(RunError::file(d));
@@ -315,7 +324,7 @@ impl Session<'_> {
         }
         (t.step, t.loss, t.seen) = (c.step, c.loss, seen);
         self.written.extend(c.written);
-        self.output.note(&format!("resumed after {} from {}", t.steps(c.step), c.path));
+        self.output.note(&say!("resumed after {steps} from {path}", steps = t.steps(c.step), path = c.path));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! `stop`, `keep` and `checkpoint`: a training that follows a value of its own and acts on it.
 
 use crate::check::program::{Control, ControlKind, DataRef, Input, Length, Measured, Value, When};
+use crate::lang::{Text, say};
 use crate::runtime::error::RunError;
 use crate::runtime::format;
 use crate::runtime::session::{Moment, Session};
@@ -63,7 +64,7 @@ impl Session<'_> {
                     Value::Text(_) => false,
                 };
                 if holds {
-                    t.stop(format!("`{}` holds", control.text));
+                    t.stop(say!("`{condition}` holds", condition = control.text));
                 }
             }
             ControlKind::StopAfter { patience, measured, by } => {
@@ -79,10 +80,14 @@ impl Session<'_> {
                 if u64::try_from(waited).is_ok_and(|w| w >= patience) {
                     let (name, best) = (self.measured_text(measured), t.best[i]);
                     let was = match best.value {
-                        Some(v) => format!("best after {}: {}", t.count(best.at), format::float(v, None)),
-                        None => "never a number".to_string(),
+                        Some(v) => say!(
+                            "best after {count}: {value}",
+                            count = t.count(best.at),
+                            value = format::float(v, None)
+                        ),
+                        None => "never a number".into(),
                     };
-                    t.stop(format!("{name} was {was}"));
+                    t.stop(say!("{name} was {was}", name, was));
                 }
             }
             ControlKind::Keep { measured, path } => {
@@ -112,19 +117,25 @@ impl Session<'_> {
         }
         if let Some(why) = &t.stopped {
             let (done, of) = match t.train.length {
-                Length::Epochs(n) => (t.count(t.step), format!("{n} epochs")),
-                Length::Steps(n) => (t.steps(t.step), format!("{n} steps")),
+                Length::Epochs(n) => (t.count(t.step), say!("{n} epochs", n)),
+                Length::Steps(n) => (t.steps(t.step), say!("{n} steps", n)),
             };
-            self.output.note(&format!("stopped after {done} of {of}: {why}"));
+            self.output.note(&say!("stopped after {done} of {of}: {why}", done, of, why));
         }
         for (control, best) in t.train.controls.iter().zip(&t.best) {
             let ControlKind::Keep { measured, path } = &control.kind else { continue };
             let name = self.measured_text(measured);
             self.output.note(&match best.value {
                 Some(v) => {
-                    format!("kept {name} = {} after {} in {path}", format::float(v, None), t.count(best.at))
+                    say!(
+                        "kept {name} = {value} after {count} in {path}",
+                        name,
+                        value = format::float(v, None),
+                        count = t.count(best.at),
+                        path
+                    )
                 }
-                None => format!("kept nothing in {path}: {name} was never a number"),
+                None => say!("kept nothing in {path}: {name} was never a number", path, name),
             });
         }
         Ok(())
@@ -164,32 +175,32 @@ impl Session<'_> {
     }
 
     /// `hits on digits.valid`
-    fn measured_text(&self, measured: &Measured) -> String {
+    fn measured_text(&self, measured: &Measured) -> Text {
         let name = &self.program.measures[measured.measure].name;
         match &measured.on {
-            Some(data) => format!("{name} on {}", self.data_name(data.data)),
-            None => name.to_string(),
+            Some(data) => say!("{name} on {data}", name, data = self.data_name(data.data)),
+            None => Text::verbatim(name),
         }
     }
 }
 
 impl Training<'_> {
-    fn stop(&mut self, why: String) {
+    fn stop(&mut self, why: Text) {
         self.stopped.get_or_insert(why);
     }
 
     /// Steps in epochs, where they are whole ones: `3 epochs`.
-    fn count(&self, steps: i64) -> String {
+    fn count(&self, steps: i64) -> Text {
         let per_epoch = self.calendar.steps_per_epoch;
         match (steps % per_epoch, steps / per_epoch) {
-            (0, 1) => "1 epoch".to_string(),
-            (0, n) => format!("{n} epochs"),
+            (0, 1) => "1 epoch".into(),
+            (0, n) => say!("{n} epochs", n),
             _ => self.steps(steps),
         }
     }
 
-    pub(super) fn steps(&self, steps: i64) -> String {
-        if steps == 1 { "1 step".to_string() } else { format!("{steps} steps") }
+    pub(super) fn steps(&self, steps: i64) -> Text {
+        if steps == 1 { "1 step".into() } else { say!("{steps} steps", steps) }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::check::program::{MeasureKind, Program, Value};
 use crate::ir::graph::NodeId;
+use crate::lang::say;
 use crate::runtime::error::RunError;
 use crate::runtime::plot::{self, Curve, Panel};
 use crate::runtime::session::{Moment, Session};
@@ -167,7 +168,7 @@ impl Session<'_> {
         for m in measures {
             if self.curves.of(*m).next().is_none() {
                 let name = &self.program.measures[*m].name;
-                self.output.note(&format!("plot: no training has seen a value of {name}"));
+                self.output.note(&say!("plot: no training has seen a value of {name}", name));
             }
         }
         let panels = self.curves.panels(self.program, measures);

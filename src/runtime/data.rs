@@ -5,6 +5,7 @@
 use crate::check::program::{Amount, Dataset, Split, Take};
 use crate::diag::Diagnostic;
 use crate::diag::codes::data as codes;
+use crate::lang::say;
 use crate::loops::memory::Region;
 use crate::rng;
 use crate::runtime::error::RunError;
@@ -25,7 +26,7 @@ pub struct Column {
 impl Column {
     pub fn new(values: &Tensor, budget: &mut Budget, name: &str) -> Result<Column, RunError> {
         let bytes = values.len() * values.dtype().bytes();
-        let mut region = budget.region(bytes, bytes, &format!("column `{name}`"))?;
+        let mut region = budget.region(bytes, bytes, say!("column `{name}`", name))?;
         region.write(0, values);
         Ok(Column { dtype: values.dtype(), shape: values.shape().to_vec(), region: Rc::new(region) })
     }
@@ -132,7 +133,7 @@ fn count(amount: Amount, left: usize, dataset: &Dataset, split: &Split) -> Resul
             RunError::program(Diagnostic::error(
                 &codes::SPLIT_TOO_LARGE,
                 split.span,
-                format!("{name} takes {k} rows, and {left} are left"),
+                say!("{name} takes {k} rows, and {left} are left", name, k, left),
             ))
         }),
     }
@@ -194,7 +195,7 @@ mod tests {
         let d = dataset(&[Take::First(Amount::Count(8)), Take::Last(Amount::Count(3))]);
         let e = cut(&d, 10, 0).unwrap_err();
         assert_eq!(e.exit_code(), 1);
-        assert_eq!(e.diagnostic().unwrap().message, "`d.s1` takes 3 rows, and 2 are left");
+        assert_eq!(e.diagnostic().unwrap().message.english(), "`d.s1` takes 3 rows, and 2 are left");
     }
 
     #[test]

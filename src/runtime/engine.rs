@@ -14,6 +14,7 @@ use crate::ir::dim::Sizes;
 use crate::ir::graph::Function;
 use crate::kernels::pool::Pool;
 use crate::kernels::product;
+use crate::lang::{Text, say};
 use crate::loops::memory::{self, Batches, Enter, Interpreted, Memory, Outcome, Region};
 use crate::loops::types::{Kernel, Program, Stop, Work};
 use crate::lower::{self, Fusion, Target};
@@ -263,19 +264,26 @@ impl Ended {
     /// The error that a call ended with, if it did. A bad loss is the caller's business.
     pub fn error(&self, span: Span) -> Option<RunError> {
         let f = self.fault.as_ref()?;
-        let row = f.row.map_or(String::new(), |r| format!(" in row {r}"));
+        let row = f.row.map_or(Text::default(), |r| say!(" in row {r}", r));
         let (code, message) = match self.stop {
-            Stop::DivisionByZero => {
-                (&codes::DIVISION_BY_ZERO, format!("`{}` divides {} by zero{row}", f.label, f.value))
-            }
+            Stop::DivisionByZero => (
+                &codes::DIVISION_BY_ZERO,
+                say!("`{label}` divides {value} by zero{row}", label = f.label, value = f.value, row),
+            ),
             _ => (
                 &codes::INDEX,
-                format!("index {} is out of range{row}: `{}` takes 0 to {}", f.value, f.label, f.limit - 1),
+                say!(
+                    "index {value} is out of range{row}: `{label}` takes 0 to {limit}",
+                    value = f.value,
+                    row,
+                    label = f.label,
+                    limit = f.limit - 1
+                ),
             ),
         };
         let mut d = Diagnostic::error(code, span, message);
         if let Some(place) = f.place {
-            d = d.other(place, format!("`{}` here", f.label));
+            d = d.other(place, say!("`{label}` here", label = f.label));
         }
         Some(RunError::numerical(d))
     }

@@ -3,6 +3,7 @@
 use crate::check::program::{Program, Train};
 use crate::diag::codes::run as codes;
 use crate::diag::{Diagnostic, InternalError};
+use crate::lang::{Text, say};
 use crate::source::Span;
 
 /// The end of a run that did not reach the end of the file.
@@ -38,7 +39,7 @@ impl RunError {
     pub fn in_step(self, step: i64) -> RunError {
         match self {
             RunError::Numerical(mut d) => {
-                d.notes.push(format!("in step {step}; steps count from 0"));
+                d.notes.push(say!("in step {step}; steps count from 0", step));
                 RunError::Numerical(d)
             }
             other => other,
@@ -55,11 +56,11 @@ impl RunError {
             }
             _ => "a smaller learning rate, or `clip_norm=1.0`, may help; steps count from 0",
         };
-        let became = if loss.is_nan() { "NaN" } else { "infinite" };
-        let message = format!("the loss `{name}` became {became} in step {step}");
+        let became = Text::from(if loss.is_nan() { "NaN" } else { "infinite" });
+        let message = say!("the loss `{name}` became {became} in step {step}", name, became, step);
         let diagnostic = Diagnostic::error(&codes::NOT_FINITE, train.span, message)
             .label("the training stops here")
-            .other(measure.span, format!("`{name}`"))
+            .other(measure.span, Text::code(name))
             .note(advice);
         RunError::NotFinite(Box::new(NotFinite { diagnostic, train: train.span, step }))
     }

@@ -9,6 +9,7 @@
 
 use crate::diag::Diagnostic;
 use crate::diag::codes::{data as codes, run as run_codes};
+use crate::lang::{Text, say};
 use crate::source::Span;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -33,31 +34,33 @@ pub enum FileError {
 impl FileError {
     /// What to say where a program names the file.
     pub fn diagnostic(&self, path: &str, span: Span) -> Diagnostic {
-        let d = |code, message: String| Diagnostic::error(code, span, message).label("named here");
+        let d = |code, message: Text| Diagnostic::error(code, span, message).label("named here");
         match self {
-            FileError::Outside => d(&codes::OUTSIDE, format!("path `{path}` leaves the program's directory"))
-                .note("a program reads only below its own directory, or what `--allow-read DIR` adds"),
-            FileError::Missing => d(&codes::UNREADABLE, format!("there is no file `{path}`"))
+            FileError::Outside => {
+                d(&codes::OUTSIDE, say!("path `{path}` leaves the program's directory", path))
+                    .note("a program reads only below its own directory, or what `--allow-read DIR` adds")
+            }
+            FileError::Missing => d(&codes::UNREADABLE, say!("there is no file `{path}`", path))
                 .note("paths are relative to the directory of the program"),
-            FileError::NotRegular => d(&codes::UNREADABLE, format!("`{path}` is no regular file")),
-            FileError::Locked => d(&codes::UNREADABLE, format!("another run is using `{path}`")),
-            FileError::Io(reason) => d(&codes::UNREADABLE, format!("cannot read `{path}`: {reason}")),
+            FileError::NotRegular => d(&codes::UNREADABLE, say!("`{path}` is no regular file", path)),
+            FileError::Locked => d(&codes::UNREADABLE, say!("another run is using `{path}`", path)),
+            FileError::Io(e) => d(&codes::UNREADABLE, say!("cannot read `{path}`: {e}", path, e)),
         }
     }
 
     /// What to say where a program names a file to be written.
     pub fn written_diagnostic(&self, path: &str, span: Span) -> Diagnostic {
-        let d = |code, message: String| Diagnostic::error(code, span, message).label("named here");
-        let because = |reason: &str| d(&run_codes::UNWRITABLE, format!("cannot write `{path}`: {reason}"));
+        let d = |code, message: Text| Diagnostic::error(code, span, message).label("named here");
+        let because = |e: Text| d(&run_codes::UNWRITABLE, say!("cannot write `{path}`: {e}", path, e));
         match self {
             FileError::Outside => {
-                d(&codes::OUTSIDE, format!("path `{path}` leaves the directory of what the program writes"))
+                d(&codes::OUTSIDE, say!("path `{path}` leaves the directory of what the program writes", path))
                     .note("a program writes only under `--out DIR`, else below its own directory, or what `--allow-write DIR` adds")
             }
-            FileError::Missing => because("a directory of it is missing"),
-            FileError::NotRegular => because("it is no regular file"),
-            FileError::Locked => because("another run is writing to it"),
-            FileError::Io(reason) => because(reason),
+            FileError::Missing => because("a directory of it is missing".into()),
+            FileError::NotRegular => because("it is no regular file".into()),
+            FileError::Locked => because("another run is writing to it".into()),
+            FileError::Io(reason) => because(Text::verbatim(reason)),
         }
     }
 }
@@ -290,10 +293,7 @@ fn io_error(e: std::io::Error) -> FileError {
     match e.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => FileError::Missing,
         // Without the number of the error, which differs from system to system.
-        _ => {
-            let text = e.to_string();
-            FileError::Io(text.split(" (os error").next().unwrap_or(&text).to_string())
-        }
+        _ => FileError::Io(e.to_string().split(" (os error").next().unwrap_or_default().to_string()),
     }
 }
 

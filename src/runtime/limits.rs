@@ -4,6 +4,7 @@ use crate::diag::Diagnostic;
 use crate::diag::codes::data as codes;
 use crate::ir::dim::Sizes;
 use crate::ir::graph::{Function, Type};
+use crate::lang::{Text, say};
 use crate::loops::memory::Region;
 use crate::runtime::error::RunError;
 use crate::source::{FileId, Span};
@@ -45,12 +46,18 @@ impl Budget {
     }
 
     /// Counts `bytes` that are about to be allocated for `what`.
-    pub fn take(&mut self, bytes: u64, what: &str) -> Result<(), RunError> {
+    pub fn take(&mut self, bytes: u64, what: impl Into<Text>) -> Result<(), RunError> {
         let total = self.used().saturating_add(bytes);
         if total > self.limit {
+            let what = what.into();
             return Err(too_large(
                 self.span,
-                format!("{what} would need {}; limit {}", size_text(total), size_text(self.limit)),
+                say!(
+                    "{what} would need {needed}; limit {limit}",
+                    what,
+                    needed = size_text(total),
+                    limit = size_text(self.limit)
+                ),
             ));
         }
         self.used.set(total);
@@ -59,10 +66,14 @@ impl Budget {
     }
 
     /// A zeroed region of `bytes`, of which `more` are new to the budget.
-    pub fn region(&mut self, more: usize, bytes: usize, what: &str) -> Result<Region, RunError> {
-        self.take(more as u64, what)?;
+    pub fn region(&mut self, more: usize, bytes: usize, what: impl Into<Text>) -> Result<Region, RunError> {
+        let what = what.into();
+        self.take(more as u64, what.clone())?;
         Region::zeroed(bytes).ok_or_else(|| {
-            too_large(self.span, format!("{what}: the machine does not have {}", size_text(bytes as u64)))
+            too_large(
+                self.span,
+                say!("{what}: the machine does not have {needed}", what, needed = size_text(bytes as u64)),
+            )
         })
     }
 }
@@ -73,7 +84,7 @@ impl Drop for Budget {
     }
 }
 
-fn too_large(span: Span, message: String) -> RunError {
+fn too_large(span: Span, message: Text) -> RunError {
     RunError::limit(Diagnostic::error(&codes::TOO_LARGE, span, message))
 }
 
@@ -84,9 +95,11 @@ pub fn shape(ty: &Type, sizes: &Sizes, name: &str, span: Span) -> Result<Vec<usi
         Size::Negative(dim, n) => RunError::program(Diagnostic::error(
             &codes::DATA_SHAPE,
             span,
-            format!("dimension {dim} of `{name}` would be {n}"),
+            say!("dimension {dim} of `{name}` would be {n}", dim, name, n),
         )),
-        Size::TooLarge => too_large(span, format!("tensor `{name}`: {ty} has more than 2^31 elements")),
+        Size::TooLarge => {
+            too_large(span, say!("tensor `{name}`: {ty} has more than 2^31 elements", name, ty))
+        }
     })
 }
 

@@ -1,5 +1,7 @@
 //! Where a run's lines go. Only the command line implements this with a terminal behind it.
 
+use crate::lang::Text;
+
 /// A training under way.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Progress {
@@ -14,7 +16,7 @@ pub trait Output {
     /// A line of results, without its newline: to stdout.
     fn line(&mut self, text: &str);
     /// A line that is no result: to stderr.
-    fn note(&mut self, text: &str);
+    fn note(&mut self, text: &Text);
     /// Every line so far must outlive this process: after a checkpoint it is not printed again.
     fn flush(&mut self);
     /// A picture in lines of text, for a person who is watching: on a terminal.
@@ -37,8 +39,8 @@ impl Output for Collected {
         self.lines.push(text.to_string());
     }
 
-    fn note(&mut self, text: &str) {
-        self.notes.push(text.to_string());
+    fn note(&mut self, text: &Text) {
+        self.notes.push(text.english());
     }
 
     fn flush(&mut self) {}

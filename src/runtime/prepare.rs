@@ -6,6 +6,7 @@ use crate::diag::Diagnostic;
 use crate::diag::codes::data as codes;
 use crate::ir::dim::{Dim, Sizes};
 use crate::ir::graph::{Attr, Attrs, Function, Graph, NodeId, Type};
+use crate::lang::{Text, say};
 use crate::loops::memory::Batches;
 use crate::ops::leaf;
 use crate::rng::Start;
@@ -122,11 +123,11 @@ impl Session<'_> {
                 Diagnostic::error(
                     &codes::DATA_SHAPE,
                     declared.span,
-                    format!(
-                        "column `{}` is declared {}, and its data is {}",
-                        declared.name,
-                        declared.ty,
-                        shape_text(shape)
+                    say!(
+                        "column `{name}` is declared {ty}, and its data is {shape}",
+                        name = declared.name,
+                        ty = declared.ty,
+                        shape = shape_text(shape)
                     ),
                 )
                 .label(e),
@@ -155,13 +156,20 @@ impl Session<'_> {
                 RunError::program(match source {
                     Source::File(file) => {
                         let path = self.path_of(file);
-                        let text = format!("{path} has shape {shape}, and `{name}` reads it as {ty}");
+                        let text = say!(
+                            "{path} has shape {shape}, and `{name}` reads it as {ty}",
+                            path,
+                            shape,
+                            name,
+                            ty
+                        );
                         Diagnostic::error(&codes::DATA_SHAPE, file.span, text)
                             .label(e)
                             .other(span, "declared here")
                     }
                     _ => {
-                        let text = format!("`{name}` expects {ty} here, and the data is {shape}");
+                        let text =
+                            say!("`{name}` expects {ty} here, and the data is {shape}", name, ty, shape);
                         Diagnostic::error(&codes::DATA_SHAPE, span, text).label(e)
                     }
                 })
@@ -269,7 +277,7 @@ impl Session<'_> {
         let program = self.program;
         let mut concrete = |dims: &[Dim]| {
             let shape = limits::shape(&Type::new(DType::F64, dims.to_vec()), sizes, name, span)?;
-            memory.take(8 * shape.iter().product::<usize>() as u64, &format!("`{name}`"))?;
+            memory.take(8 * shape.iter().product::<usize>() as u64, Text::code(name))?;
             Ok::<_, RunError>(shape)
         };
         Ok(match source {
@@ -291,11 +299,11 @@ impl Session<'_> {
             }
             Source::Column { data, column } => {
                 if self.rows(*data) == 0 {
-                    let text = format!("`{}` has no rows", self.data_name(*data));
+                    let text = say!("`{name}` has no rows", name = self.data_name(*data));
                     return Err(RunError::program(Diagnostic::error(&codes::NO_ROWS, span, text)));
                 }
                 let column = self.column(*data, *column)?;
-                memory.take(column.region.len() as u64, &format!("`{name}`"))?;
+                memory.take(column.region.len() as u64, Text::code(name))?;
                 column.tensor()
             }
             Source::Variable(i) => match self.store.read(&program.variables[*i].name) {
@@ -353,9 +361,15 @@ impl Session<'_> {
 }
 
 fn row_counts(name: &str, have: usize, first: &program::Column, rows: usize, span: Span) -> RunError {
-    let message = format!("column `{name}` has {have} rows, column `{}` has {rows}", first.name);
+    let message = say!(
+        "column `{name}` has {have} rows, column `{first}` has {rows}",
+        name,
+        have,
+        first = first.name,
+        rows
+    );
     let d = Diagnostic::error(&codes::ROW_COUNTS, span, message);
-    RunError::program(d.other(first.span, format!("{rows} rows")))
+    RunError::program(d.other(first.span, say!("{rows} rows", rows)))
 }
 
 pub(super) fn file_error(e: &FileError, path: &str, span: Span) -> RunError {
@@ -378,9 +392,9 @@ fn constant(graph: &Graph, id: NodeId) -> Option<Tensor> {
 /// Compares a type with a concrete shape; names without a size get theirs.
 ///
 /// The error says which dimension differs.
-pub fn unify(ty: &Type, shape: &[usize], sizes: &mut Sizes) -> Result<(), String> {
+pub fn unify(ty: &Type, shape: &[usize], sizes: &mut Sizes) -> Result<(), Text> {
     if ty.rank() != shape.len() {
-        return Err(format!("{} dimensions declared, {} found", ty.rank(), shape.len()));
+        return Err(say!("{rank} dimensions declared, {count} found", rank = ty.rank(), count = shape.len()));
     }
     for (dim, n) in ty.shape.iter().zip(shape) {
         match dim.as_symbol().filter(|s| !sizes.contains_key(*s)) {
@@ -390,10 +404,10 @@ pub fn unify(ty: &Type, shape: &[usize], sizes: &mut Sizes) -> Result<(), String
             None if dim.size(sizes) == Some(*n as i64) => {}
             None => {
                 let bound = match (dim.as_const(), dim.size(sizes)) {
-                    (None, Some(m)) => format!("{dim} is {m}"),
-                    _ => format!("{dim} declared"),
+                    (None, Some(m)) => say!("{dim} is {m}", dim, m),
+                    _ => say!("{dim} declared", dim),
                 };
-                return Err(format!("{bound}, {n} found"));
+                return Err(say!("{bound}, {n} found", bound, n));
             }
         }
     }
@@ -425,7 +439,7 @@ pub fn convert(values: Tensor, dtype: DType, name: &str, span: Span) -> Result<T
             _ if x.fract() == 0.0 => ("is beyond its range", "declare the column as i64 or f64"),
             _ => ("is no integer", "declare the column as f32, or write `cast(…, i64)` to cut fractions off"),
         };
-        let text = format!("column `{name}` is {dtype}, and {x} in row {row} {why}");
+        let text = say!("column `{name}` is {dtype}, and {x} in row {row} {why}", name, dtype, x, row, why);
         return Err(RunError::program(Diagnostic::error(&codes::NOT_AN_INTEGER, span, text).fix(fix)));
     }
     Ok(values.cast(dtype))
@@ -446,9 +460,9 @@ mod tests {
         let ty = Type::new(DType::F32, vec![n(), Dim::constant(2)]);
         assert_eq!(unify(&ty, &[32, 2], &mut sizes), Ok(()));
         assert_eq!(sizes.get("n"), Some(&32));
-        assert_eq!(unify(&ty, &[31, 2], &mut sizes).unwrap_err(), "n is 32, 31 found");
-        assert_eq!(unify(&ty, &[32, 3], &mut sizes).unwrap_err(), "2 declared, 3 found");
-        assert_eq!(unify(&ty, &[32], &mut sizes).unwrap_err(), "2 dimensions declared, 1 found");
+        assert_eq!(unify(&ty, &[31, 2], &mut sizes).unwrap_err().english(), "n is 32, 31 found");
+        assert_eq!(unify(&ty, &[32, 3], &mut sizes).unwrap_err().english(), "2 declared, 3 found");
+        assert_eq!(unify(&ty, &[32], &mut sizes).unwrap_err().english(), "2 dimensions declared, 1 found");
         let twice = Type::new(DType::F32, vec![n().scale(2).unwrap()]);
         assert_eq!(unify(&twice, &[64], &mut sizes), Ok(()));
     }

@@ -8,6 +8,7 @@ use crate::diag::codes::{data as codes, run as run_codes};
 use crate::ir::dim::Sizes;
 use crate::ir::graph::{Function, Graph, NodeId};
 use crate::ir::op::{Kernel, LeafKind};
+use crate::lang::{Text, say};
 use crate::loops::memory::{Batches, Region};
 use crate::rng::Stream;
 use crate::runtime::curves::Curves;
@@ -19,7 +20,7 @@ use crate::runtime::format;
 use crate::runtime::interrupt::Interrupt;
 use crate::runtime::limits::{Budget, DEFAULT_MEMORY};
 use crate::runtime::output::Output;
-use crate::runtime::prepare::unify;
+use crate::runtime::prepare::{shape_text, unify};
 use crate::runtime::read::csv::Table;
 use crate::runtime::recording::Recording;
 use crate::runtime::store::{Precision, Store};
@@ -267,7 +268,12 @@ impl<'a> Session<'a> {
                     Diagnostic::error(
                         &codes::DATA_SHAPE,
                         r.span,
-                        format!("this needs {} to be at least {}, and it is {n}", r.dim, r.at_least),
+                        say!(
+                            "this needs {dim} to be at least {least}, and it is {n}",
+                            dim = r.dim,
+                            least = r.at_least,
+                            n
+                        ),
                     )
                     .note("a slice is never cut to what is there"),
                 ));
@@ -313,8 +319,12 @@ impl<'a> Session<'a> {
                 };
                 if !holds {
                     return Err(RunError::numerical(
-                        Diagnostic::error(&run_codes::CHECK_FAILED, action.span, line_text(message, values))
-                            .label("this does not hold"),
+                        Diagnostic::error(
+                            &run_codes::CHECK_FAILED,
+                            action.span,
+                            Text::verbatim(line_text(message, values)),
+                        )
+                        .label("this does not hold"),
                     ));
                 }
             }
@@ -420,7 +430,7 @@ impl<'a> Session<'a> {
                     return Err(RunError::program(Diagnostic::error(
                         &codes::NO_ROWS,
                         data.span,
-                        format!("`{name}` has no rows"),
+                        say!("`{name}` has no rows", name),
                     )));
                 }
                 fed.row_names = data.rows.clone();
@@ -453,14 +463,10 @@ impl<'a> Session<'a> {
         let p = &self.program.placeholders[placeholder];
         let ty = self.program.graph.ty(p.node);
         unify(ty, shape, &mut Sizes::new()).map_err(|e| {
+            let shape = shape_text(shape);
+            let text = say!("`{p}` is {ty}, and the data has shape {shape}", p = p.name, ty, shape);
             RunError::program(
-                Diagnostic::error(
-                    &codes::DATA_SHAPE,
-                    span,
-                    format!("`{}` is {ty}, and the data has shape {shape:?}", p.name),
-                )
-                .label(e)
-                .other(p.span, "declared here"),
+                Diagnostic::error(&codes::DATA_SHAPE, span, text).label(e).other(p.span, "declared here"),
             )
         })
     }

@@ -3,6 +3,7 @@
 use crate::check::program::{Dataset, Program, Source};
 use crate::diag::Diagnostic;
 use crate::diag::codes::data as codes;
+use crate::lang::say;
 use crate::runtime::error::RunError;
 use crate::source::{FileId, Span};
 use std::collections::BTreeSet;
@@ -22,14 +23,14 @@ pub(super) fn check(program: &Program, data: &[(String, PathBuf)]) -> Result<(),
         let found = program.datasets.iter().find(|d| *d.name == *of);
         let read = found.map(|d| files(d, own)).unwrap_or_default();
         let problem = match (found, own) {
-            (None, _) => format!("the program has no dataset `{of}`"),
+            (None, _) => say!("the program has no dataset `{of}`", of),
             (Some(d), Some(own)) if d.columns.iter().all(|c| *c.name != *own) => {
-                format!("dataset `{of}` has no column `{own}`")
+                say!("dataset `{of}` has no column `{own}`", of, own)
             }
-            _ if read.is_empty() => format!("`{name}` reads no file"),
+            _ if read.is_empty() => say!("`{name}` reads no file", name),
             _ if read.len() > 1 => {
                 let read = Vec::from_iter(read).join(" and ");
-                format!("`{name}` reads {read}, and one file cannot stand for both")
+                say!("`{name}` reads {read}, and one file cannot stand for both", name, read)
             }
             _ => continue,
         };
@@ -49,10 +50,10 @@ pub(super) fn check(program: &Program, data: &[(String, PathBuf)]) -> Result<(),
             }
         }
         let note = match names.as_slice() {
-            [] => "nothing in the program reads just one file".to_string(),
-            names => format!("a file can stand in for what these read: {}", names.join(", ")),
+            [] => "nothing in the program reads just one file".into(),
+            names => say!("a file can stand in for what these read: {names}", names = names.join(", ")),
         };
-        let problem = format!("`--data {name}=…`: {problem}");
+        let problem = say!("`--data {name}=…`: {problem}", name, problem);
         return Err(RunError::program(Diagnostic::error(&codes::UNKNOWN_DATA, span, problem).note(note)));
     }
     Ok(())

@@ -4,12 +4,13 @@
 //! delivers every value that an action of a step's own forward pass needs. Both give the same bits, so it
 //! cannot be seen which one ran.
 
-use crate::check::program::{Action, Control, ControlKind, DataRef, Event, Input, Train, When};
+use crate::check::program::{Action, Control, ControlKind, DataRef, Event, Input, Length, Train, When};
 use crate::diag::Diagnostic;
 use crate::diag::codes::data as data_codes;
 use crate::ir::dim::Sizes;
 use crate::ir::graph::NodeId;
 use crate::ir::op::{Kernel, LeafKind};
+use crate::lang::{Text, say};
 use crate::loops::memory::Batches;
 use crate::loops::types::Stop;
 use crate::runtime::batches::{Cut, Order};
@@ -49,7 +50,7 @@ pub struct Training<'p> {
     /// Steps that are done.
     pub(super) step: i64,
     /// Why the training ends before its last step.
-    pub(super) stopped: Option<String>,
+    pub(super) stopped: Option<Text>,
     /// Steps before which the variables are to be copied for a report, the latest first; and the copies.
     pub(super) to_keep: Vec<i64>,
     pub(super) kept: Vec<Kept>,
@@ -138,16 +139,18 @@ impl Session<'_> {
         let order = if train.shuffle.is_some() { Order::Shuffled } else { Order::File };
         let rows = self.rows(train.data.data);
         let nothing =
-            |why: String| RunError::program(Diagnostic::error(&data_codes::NO_ROWS, train.data.span, why));
+            |why: Text| RunError::program(Diagnostic::error(&data_codes::NO_ROWS, train.data.span, why));
         let name = self.data_name(train.data.data);
         let cut = Cut::new(rows, train.batch, train.remainder, order).ok_or_else(|| match rows {
-            0 => nothing(format!("`{name}` has no rows to train on")),
-            n => {
-                nothing(format!("`{name}` has {n} rows, and `remainder = drop` leaves no full batch of them"))
-            }
+            0 => nothing(say!("`{name}` has no rows to train on", name)),
+            n => nothing(say!(
+                "`{name}` has {n} rows, and `remainder = drop` leaves no full batch of them",
+                name,
+                n
+            )),
         })?;
         let calendar = Calendar::new(train.length, cut.steps_per_epoch())
-            .ok_or_else(|| nothing("the number of steps is beyond 2^63".to_string()))?;
+            .ok_or_else(|| nothing("the number of steps is beyond 2^63".into()))?;
         let types = train.states.iter().map(|s| (&s.name, train.step.graph.ty(s.node)));
         self.store.reserve(types, &Sizes::new(), &mut self.budget)?;
         for state in &train.states {
@@ -407,12 +410,12 @@ impl Session<'_> {
                 let name = &self.program.measures[t.train.loss].name;
                 let value = format::float(t.loss, None);
                 let at = match t.train.length {
-                    crate::check::program::Length::Epochs(n) => {
-                        format!("epoch {}/{n}", t.step / t.calendar.steps_per_epoch)
+                    Length::Epochs(n) => {
+                        say!("epoch {epoch}/{n}", epoch = t.step / t.calendar.steps_per_epoch, n)
                     }
-                    crate::check::program::Length::Steps(n) => format!("step {}/{n}", moment.step),
+                    Length::Steps(n) => say!("step {step}/{n}", step = moment.step, n),
                 };
-                self.output.note(&format!("{at}: {name} = {value}"));
+                self.output.note(&say!("{at}: {name} = {value}", at, name, value));
             }
         }
         Ok(())

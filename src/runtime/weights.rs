@@ -5,6 +5,7 @@ use crate::diag::Diagnostic;
 use crate::diag::codes::run as codes;
 use crate::ir::dim::Dim;
 use crate::ir::graph::Type;
+use crate::lang::{Text, say};
 use crate::runtime::error::RunError;
 use crate::runtime::files::{FileError, Opened};
 use crate::runtime::prepare::file_error;
@@ -104,11 +105,11 @@ impl Session<'_> {
         let differences = differences(&program, &held);
         if !differences.is_empty() {
             let mut d =
-                Diagnostic::error(&codes::WEIGHTS, span, format!("`{path}` does not fit this program"));
+                Diagnostic::error(&codes::WEIGHTS, span, say!("`{path}` does not fit this program", path));
             let more = differences.len().saturating_sub(SHOWN);
             d.notes.extend(differences.into_iter().take(SHOWN));
             if more > 0 {
-                d.notes.push(format!("… and {more} more"));
+                d.notes.push(say!("… and {more} more", more));
             }
             return Err(RunError::file(d));
         }
@@ -120,16 +121,13 @@ impl Session<'_> {
 }
 
 /// What a file holds differently, a line each; both by name, with their types.
-pub(super) fn differences(
-    program: &BTreeMap<String, String>,
-    held: &BTreeMap<String, String>,
-) -> Vec<String> {
+pub(super) fn differences(program: &BTreeMap<String, String>, held: &BTreeMap<String, String>) -> Vec<Text> {
     let names: BTreeSet<&String> = program.keys().chain(held.keys()).collect();
     let difference = |name: &String| match (program.get(name), held.get(name)) {
-        (Some(ty), None) => Some(format!("the file lacks `{name}`, {ty}")),
-        (None, Some(ty)) => Some(format!("the program has no `{name}`, {ty} in the file")),
+        (Some(ty), None) => Some(say!("the file lacks `{name}`, {ty}", name, ty)),
+        (None, Some(ty)) => Some(say!("the program has no `{name}`, {ty} in the file", name, ty)),
         (Some(ours), Some(theirs)) if ours != theirs => {
-            Some(format!("`{name}` is {ours} in the program and {theirs} in the file"))
+            Some(say!("`{name}` is {ours} in the program and {theirs} in the file", name, ours, theirs))
         }
         _ => None,
     };

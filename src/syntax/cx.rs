@@ -2,6 +2,7 @@
 
 use crate::diag::codes::syntax as codes;
 use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::lang::{Text, say};
 use crate::source::{SourceFile, Span};
 use crate::syntax::ast::Ident;
 use crate::syntax::bytes::one_line;
@@ -75,10 +76,10 @@ impl<'a> Cx<'a> {
             Span::new(self.file.id, start, end.min(start + 1)),
             "this statement is too long",
         )
-        .note(format!(
-            "a statement has {} kB here, {} kB are the limit",
-            (end - start) / 1024,
-            STATEMENT_LIMIT / 1024
+        .note(say!(
+            "a statement has {end} kB here, {STATEMENT_LIMIT} kB are the limit",
+            end = (end - start) / 1024,
+            STATEMENT_LIMIT = STATEMENT_LIMIT / 1024
         ))
         .note("data belongs in a file: `csv(\"data.csv\")`")
     }
@@ -105,7 +106,7 @@ impl<'a> Cx<'a> {
         Halt::Reported
     }
 
-    pub fn error(&mut self, code: Code, span: Span, message: impl Into<String>) -> Halt {
+    pub fn error(&mut self, code: Code, span: Span, message: impl Into<Text>) -> Halt {
         self.halt(Diagnostic::error(code, span, message))
     }
 
@@ -115,8 +116,10 @@ impl<'a> Cx<'a> {
             Ok(value) => Some(value),
             Err(Halt::Reported) => None,
             Err(Halt::Misfit(Misfit(rule))) => {
-                let message =
-                    format!("bug in nn, stage `syntax`: the grammar has no {rule:?} here; please report it");
+                let message = say!(
+                    "bug in nn, stage `syntax`: the grammar has no {rule} here; please report it",
+                    rule = format!("{:?}", rule)
+                );
                 self.diagnostics.push(Diagnostic::error(&codes::UNEXPECTED, span, message));
                 None
             }

@@ -4,6 +4,7 @@
 
 use crate::diag::Diagnostic;
 use crate::diag::codes::syntax as codes;
+use crate::lang::say;
 use crate::source::Span;
 use crate::syntax::ast::{Arg, BinaryOp, DimExpr, Expr, ExprKind, Ident, IndexItem, TypeExpr, UnaryOp};
 use crate::syntax::cx::{Cx, HEIGHT_LIMIT, Walk};
@@ -187,7 +188,7 @@ fn join(cx: &mut Cx<'_>, left: Tall, infix: Infix, place: Span, right: Tall) -> 
                 let wrong = cx.source(right.expr.span);
                 let d = Diagnostic::error(&codes::PIPE, right.expr.span, "what follows `|>` must be a call");
                 let d = match right.expr.kind {
-                    ExprKind::Name(_) | ExprKind::Field { .. } => d.fix(format!("write `{wrong}()`")),
+                    ExprKind::Name(_) | ExprKind::Field { .. } => d.fix(say!("write `{wrong}()`", wrong)),
                     _ => {
                         d.note("`a |> f(k=1)` is `f(a, k=1)`; `+`, `*` and their like bind tighter than `|>`")
                     }
@@ -203,7 +204,7 @@ fn chained(cx: &Cx<'_>, [left, op, middle, again]: [Span; 4]) -> Diagnostic {
     let (a, first, b, second) = (cx.source(left), cx.source(op), cx.source(middle), cx.source(again));
     Diagnostic::error(&codes::CHAINED, again, "comparisons do not chain")
         .other(op, "the first comparison")
-        .fix(format!("write `{a} {first} {b} and {b} {second} …`"))
+        .fix(say!("write `{a} {first} {b} and {b} {second} …`", a, first, b, second))
 }
 
 /// A node over children of at most `height` levels.
@@ -215,8 +216,12 @@ fn grown(cx: &mut Cx<'_>, kind: ExprKind, span: Span, height: usize) -> Walk<Tal
 }
 
 fn too_deep(span: Span) -> Diagnostic {
-    Diagnostic::error(&codes::TOO_DEEP, span, format!("expression nested deeper than {HEIGHT_LIMIT}"))
-        .note("a long sum counts each term as a level: give parts of it names")
+    Diagnostic::error(
+        &codes::TOO_DEEP,
+        span,
+        say!("expression nested deeper than {HEIGHT_LIMIT}", HEIGHT_LIMIT),
+    )
+    .note("a long sum counts each term as a level: give parts of it names")
 }
 
 // ---- operands
@@ -396,8 +401,8 @@ fn number(cx: &mut Cx<'_>, written: &str, span: Span) -> Walk<ExprKind> {
             Ok(value) => Ok(ExprKind::Int(value)),
             Err(_) => {
                 let d = Diagnostic::error(&codes::NUMBER, span, "this integer does not fit in 64 bits")
-                    .note(format!("the largest is {}", i64::MAX))
-                    .fix(format!("write `{plain}.0` if a float is meant"));
+                    .note(say!("the largest is {MAX}", MAX = i64::MAX))
+                    .fix(say!("write `{plain}.0` if a float is meant", plain));
                 Err(cx.halt(d))
             }
         };

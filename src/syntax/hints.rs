@@ -4,6 +4,7 @@
 
 use crate::diag::codes::syntax as codes;
 use crate::diag::{Code, Diagnostic};
+use crate::lang::{Text, say};
 use crate::source::{SourceFile, Span};
 use crate::syntax::bytes::{skip_blanks, word_end};
 use crate::syntax::keywords;
@@ -45,35 +46,37 @@ pub fn explain(place: &Place<'_>, expected: Vec<&'static str>) -> Diagnostic {
         return d.fix("write `==` to compare");
     }
     if is_reserved(token) && place.name_wanted {
-        return Diagnostic::error(&codes::RESERVED, span, format!("`{token}` is a reserved word"))
+        return Diagnostic::error(&codes::RESERVED, span, say!("`{token}` is a reserved word", token))
             .note("`fn if else and or not true false return` cannot be names")
-            .fix(format!("write another name, such as `{token}_`"));
+            .fix(say!("write another name, such as `{token}_`", token));
     }
     if let Some(d) = digits(before, rest, at, span) {
         return d;
     }
     let found = if !token.is_empty() {
-        format!("`{token}`")
+        Text::code(token)
     } else if place.file.text[from..].starts_with('{') {
-        "`{`".to_string()
+        "`{`".into()
     } else {
-        "the end of the line".to_string()
+        "the end of the line".into()
     };
     // A head that could have ended here has to go on with its block.
-    let expected: Vec<&str> = expected.into_iter().filter(|word| !found.eq(word)).collect();
+    let shown = found.english();
+    let expected: Vec<&str> = expected.into_iter().filter(|word| *word != shown).collect();
     let wanted = match expected.len() {
-        0 => "nothing more".to_string(),
-        _ => alternatives(&expected),
+        0 => "nothing more".into(),
+        _ => alternatives(expected.iter().map(|word| Text::from(*word)).collect()),
     };
-    let d = Diagnostic::error(&codes::UNEXPECTED, span, format!("expected {wanted}, found {found}"));
-    after(d, before, token)
+    let d =
+        Diagnostic::error(&codes::UNEXPECTED, span, say!("expected {wanted}, found {found}", wanted, found));
+    after(d, before, token, &expected)
 }
 
 /// What one can guess from both sides of the place.
-fn after(d: Diagnostic, before: &str, token: &str) -> Diagnostic {
+fn after(d: Diagnostic, before: &str, token: &str, expected: &[&str]) -> Diagnostic {
     let last = before.rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or("");
     match (last, token) {
-        (_, "=") if d.message.starts_with("expected `:`") => d.fix("write the type: `name: f32[…] = …`"),
+        (_, "=") if expected.first() == Some(&"`:`") => d.fix("write the type: `name: f32[…] = …`"),
         (_, ":") => d.note("a block stands in braces, and a slice in brackets"),
         ("else", _) => d.fix("write `else { … }`"),
         ("if" | "elif", _) => d.fix("write `if c { a } else { b }`, or `where(c, a, b)` for each element"),
@@ -186,7 +189,7 @@ pub fn unknown_statement(
     if word.is_empty() {
         return match FOREIGN.iter().find(|row| text.starts_with(row.0)) {
             Some(row) => Diagnostic::error(&codes::FOREIGN, span, row.1).fix(row.2),
-            None => Diagnostic::error(code, span, format!("a statement cannot begin with `{token}`")),
+            None => Diagnostic::error(code, span, say!("a statement cannot begin with `{token}`", token)),
         };
     }
     if let Some((at, row)) =
@@ -196,13 +199,13 @@ pub fn unknown_statement(
         return Diagnostic::error(&codes::FOREIGN, Span::new(file.id, at, at + row.0.len()), row.1)
             .fix(row.2);
     }
-    let d = Diagnostic::error(code, span, format!("`{word}` starts no statement"));
+    let d = Diagnostic::error(code, span, say!("`{word}` starts no statement", word));
     if let Some((_, fix)) = FOREIGN_WORDS.iter().find(|row| row.0 == word) {
         return d.fix(*fix);
     }
     let here = nearest(word, keywords::words_in(place));
     if let Some(near) = here.or_else(|| nearest(word, keywords::all_words())) {
-        return d.fix(format!("write `{near}`"));
+        return d.fix(say!("write `{near}`", near));
     }
     if is_reserved(word) {
         return match word {
@@ -212,15 +215,15 @@ pub fn unknown_statement(
         };
     }
     if next.starts_with("==") {
-        return d.note("`==` compares").fix(format!("write `{word} = …` to bind a name"));
+        return d.note("`==` compares").fix(say!("write `{word} = …` to bind a name", word));
     }
     if next.is_empty() || next.starts_with(['(', '[', '.', '+', '-', '*', '/', '@', '|']) {
         return d
             .note("an expression alone does nothing")
-            .fix(format!("bind it, `name = {}`, or print it", shortened(text)));
+            .fix(say!("bind it, `name = {shortened}`, or print it", shortened = shortened(text)));
     }
-    let words: Vec<String> = keywords::words_in(place).map(|w| format!("`{w}`")).collect();
-    d.note(format!("a statement here is `name = …`, or begins with {}", alternatives(&words)))
+    let words = keywords::words_in(place).map(Text::code).collect();
+    d.note(say!("a statement here is `name = …`, or begins with {words}", words = alternatives(words)))
 }
 
 /// The word of `words` that `word` is a misspelling of.
@@ -235,23 +238,19 @@ pub fn nearest(word: &str, words: impl Iterator<Item = &'static str>) -> Option<
 }
 
 /// `a, b and c`
-pub fn listed(words: &[&str]) -> String {
-    joined(words, "and")
+pub fn listed(words: Vec<Text>) -> Text {
+    joined(words, " and ")
 }
 
 /// `a, b or c`
-fn alternatives<S: AsRef<str>>(words: &[S]) -> String {
-    joined(words, "or")
+fn alternatives(words: Vec<Text>) -> Text {
+    joined(words, " or ")
 }
 
-fn joined<S: AsRef<str>>(words: &[S], last: &str) -> String {
-    match words {
-        [] => String::new(),
-        [only] => only.as_ref().to_string(),
-        [start @ .., end] => {
-            let start: Vec<&str> = start.iter().map(AsRef::as_ref).collect();
-            format!("{} {last} {}", start.join(", "), end.as_ref())
-        }
+fn joined(mut words: Vec<Text>, last: &'static str) -> Text {
+    match words.pop() {
+        Some(end) if !words.is_empty() => Text::joined([Text::joined(words, ", "), end], last),
+        only => only.unwrap_or_default(),
     }
 }
 
@@ -297,38 +296,39 @@ fn wide(token: &str, span: Span) -> Option<Diagnostic> {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0)?,
         _ => return None,
     };
-    let meant = if meant == ' ' { "a blank".to_string() } else { format!("`{meant}`") };
-    let shown = if c == '\u{3000}' || c == '\u{a0}' { "a wide blank".to_string() } else { format!("`{c}`") };
+    let meant = if meant == ' ' { "a blank".into() } else { Text::code(meant) };
+    let shown = if c == '\u{3000}' || c == '\u{a0}' { "a wide blank".into() } else { Text::code(c) };
     let span = Span { end: span.start + c.len_utf8() as u32, ..span };
     Some(
-        Diagnostic::error(&codes::FOREIGN, span, format!("{shown} is no sign of the language"))
-            .fix(format!("write {meant}")),
+        Diagnostic::error(&codes::FOREIGN, span, say!("{shown} is no sign of the language", shown))
+            .fix(say!("write {meant}", meant)),
     )
 }
 
 /// Numbers that are nearly right.
 fn digits(before: &str, rest: &str, at: usize, span: Span) -> Option<Diagnostic> {
-    let error = |message: &str, fix: &str| Some(Diagnostic::error(&codes::NUMBER, span, message).fix(fix));
+    let error =
+        |message: &'static str, fix: Text| Some(Diagnostic::error(&codes::NUMBER, span, message).fix(fix));
     // Reading stops before or behind the digits, as the grammar has it: look at all that is joined to them.
     let glued = before.len() == at;
     let whole = if rest.starts_with(|c: char| c.is_ascii_digit()) { rest } else { "" };
     let word = &whole[..word_end(whole.as_bytes(), 0)];
     if word.contains('_') && (word.ends_with('_') || word.contains("__")) {
-        return error("`_` in a number stands between two digits", "write it as in `5_000`");
+        return error("`_` in a number stands between two digits", "write it as in `5_000`".into());
     }
     if let Some(letters) = word.find(|c: char| !(c.is_ascii_digit() || c == '_')) {
         let (number, name) = word.split_at(letters);
         return error(
             "a name cannot begin with a digit, and a number cannot end with a letter",
-            &format!("write `{number} * {name}` for a product"),
+            say!("write `{number} * {name}` for a product", number, name),
         );
     }
     let number = before.strip_suffix('.').filter(|number| number.ends_with(|c: char| c.is_ascii_digit()));
     if glued && number.is_some_and(|number| !number.ends_with('.')) {
-        return error("digits must follow the point", "write a digit behind the point: `1.0`");
+        return error("digits must follow the point", "write a digit behind the point: `1.0`".into());
     }
     if rest.starts_with('.') && rest[1..].starts_with(|c: char| c.is_ascii_digit()) {
-        return error("a number begins with a digit", &format!("write `0.{}`", token(&rest[1..])));
+        return error("a number begins with a digit", say!("write `0.{token}`", token = token(&rest[1..])));
     }
     None
 }

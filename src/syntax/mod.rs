@@ -22,6 +22,7 @@ mod train;
 
 use crate::diag::codes::syntax as codes;
 use crate::diag::{Diagnostic, Diagnostics, Severity};
+use crate::lang::say;
 use crate::source::{SourceFile, Span};
 
 /// A source file longer than this is refused.
@@ -82,7 +83,7 @@ pub fn parse_expr(file: &SourceFile) -> Result<ast::Expr, Diagnostics> {
 fn refuse(file: &SourceFile, start: usize, end: usize, diagnostics: &mut Diagnostics) -> bool {
     let size = end - start;
     if size > SOURCE_LIMIT {
-        let message = format!("source is {:.1} MB, limit 1 MiB", size as f64 / 1e6);
+        let message = say!("source is {size} MB, limit 1 MiB", size = format!("{:.1}", size as f64 / 1e6));
         diagnostics.push(Diagnostic::error(&codes::TOO_LONG, Span::new(file.id, start, start), message));
     } else if let Some(at) = file.text[start..end].find('\0') {
         let span = Span::new(file.id, start + at, start + at + 1);

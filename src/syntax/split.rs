@@ -7,6 +7,7 @@
 
 use crate::diag::codes::syntax as codes;
 use crate::diag::{Diagnostic, Diagnostics};
+use crate::lang::say;
 use crate::source::{SourceFile, Span};
 use crate::syntax::bytes::{
     column_of, ends_with_operator, is_binding, is_word_byte, line_end, next_token, skip_blanks, string_end,
@@ -336,9 +337,16 @@ impl Scanner<'_> {
                     let d = Diagnostic::error(
                         &codes::BRACKET,
                         self.span(self.at, self.at + 1),
-                        format!("`{}` is closed by `{}`", bracket as char, byte as char),
+                        say!(
+                            "`{bracket}` is closed by `{byte}`",
+                            bracket = bracket as char,
+                            byte = byte as char
+                        ),
                     )
-                    .other(self.span(place, place + 1), format!("`{}` stands here", bracket as char));
+                    .other(
+                        self.span(place, place + 1),
+                        say!("`{bracket}` stands here", bracket = bracket as char),
+                    );
                     self.report_in(open, d);
                     open.brackets.pop();
                     Closed::Yes
@@ -346,7 +354,7 @@ impl Scanner<'_> {
             }
             None if byte == b'}' && self.blocks > 0 => Closed::EndsStatement,
             None => {
-                let message = format!("this `{}` closes nothing", byte as char);
+                let message = say!("this `{byte}` closes nothing", byte = byte as char);
                 let d = Diagnostic::error(&codes::BRACKET, self.span(self.at, self.at + 1), message);
                 self.report_in(open, d);
                 Closed::Yes
@@ -373,7 +381,7 @@ impl Scanner<'_> {
         let d = Diagnostic::error(
             &codes::BRACKET,
             self.span(place, place + 1),
-            format!("this `{}` is never closed", bracket as char),
+            say!("this `{bracket}` is never closed", bracket = bracket as char),
         );
         self.report(d);
     }
@@ -396,7 +404,7 @@ impl Scanner<'_> {
         let d = Diagnostic::error(
             &codes::TOO_DEEP,
             self.span(self.at, self.at + 1),
-            format!("brackets and blocks nested deeper than {DEPTH_LIMIT}"),
+            say!("brackets and blocks nested deeper than {DEPTH_LIMIT}", DEPTH_LIMIT),
         );
         self.report(d);
         self.stop();

@@ -2,6 +2,7 @@
 
 use crate::diag::Diagnostic;
 use crate::diag::codes::syntax as codes;
+use crate::lang::{self, say};
 use crate::source::Span;
 use crate::syntax::ast::{
     DatasetItem, Expr, ExprKind, Feed, FnBody, FnDef, Ident, OptimizerDef, Param, ParamType, Statement,
@@ -110,19 +111,23 @@ fn classify(cx: &mut Cx<'_>, piece: &Piece, place: Place) -> Walk<Form> {
         Some((head, places)) if places.contains(&place) => Ok(Form::Keyword(head)),
         Some((_, places)) => {
             let span = cx.span_at(piece.start, end);
-            let inside: Vec<&str> = places.iter().filter(|p| **p != Place::Top).map(|p| p.words()).collect();
-            let mut d = Diagnostic::error(
-                &codes::MISPLACED,
-                span,
-                format!("`{word}` cannot stand inside {}", place.words()),
-            );
+            let at_top = places.contains(&Place::Top);
+            let inside: Vec<lang::Text> =
+                places.iter().filter(|p| **p != Place::Top).map(|p| p.words().into()).collect();
+            let here = lang::Text::from(place.words());
+            let message = say!("`{word}` cannot stand inside {here}", word, here);
+            let mut d = Diagnostic::error(&codes::MISPLACED, span, message);
             if place == Place::Top {
-                d.message = format!("`{word}` stands only inside {}", hints::listed(&inside));
+                let places = hints::listed(inside);
+                d.message = say!("`{word}` stands only inside {places}", word, places);
             } else if inside.is_empty() {
                 d = d.note("it is a statement of the file: move it out of the braces");
             } else {
-                let at_top = if places.contains(&Place::Top) { "in the file, or inside " } else { "inside " };
-                d = d.note(format!("it stands {at_top}{}", hints::listed(&inside)));
+                let places = hints::listed(inside);
+                d = d.note(match at_top {
+                    true => say!("it stands in the file, or inside {places}", places),
+                    false => say!("it stands inside {places}", places),
+                });
             }
             Err(cx.halt(d))
         }

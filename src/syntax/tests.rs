@@ -32,8 +32,8 @@ fn told(text: &str) -> Vec<String> {
         .iter()
         .map(|d| {
             let place = source.line_column(d.primary.span.start);
-            let fix = d.fix.as_ref().map(|fix| format!(" | {fix}")).unwrap_or_default();
-            format!("{} {}:{} {}{fix}", d.code.code, place.0, place.1, d.message)
+            let fix = d.fix.as_ref().map(|fix| format!(" | {}", fix.english())).unwrap_or_default();
+            format!("{} {}:{} {}{fix}", d.code.code, place.0, place.1, d.message.english())
         })
         .collect()
 }

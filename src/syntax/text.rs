@@ -5,6 +5,7 @@
 
 use crate::diag::Diagnostic;
 use crate::diag::codes::syntax as codes;
+use crate::lang::say;
 use crate::source::Span;
 use crate::syntax::ast::{Format, Text, TextPiece};
 use crate::syntax::cx::{Cx, Halt, Walk};
@@ -157,7 +158,8 @@ fn bad_format(cx: &mut Cx<'_>, start: usize, end: usize) -> Halt {
     let written = cx.file.text[start..end].trim();
     let d = Diagnostic::error(&codes::HOLE, cx.span_at(start, end), "this is no number format")
         .note("a format is a width, a precision, and one of `d`, `e`, `f`, `g`, as in C: `.4f`, `8.3g`, `d`");
-    let d = if format(&format!("{written}g")).is_some() { d.fix(format!("write `{written}g`")) } else { d };
+    let d =
+        if format(&format!("{written}g")).is_some() { d.fix(say!("write `{written}g`", written)) } else { d };
     cx.halt(d)
 }
 

@@ -38,8 +38,9 @@ pub fn apply(op: &'static OpDef, s: &Sample) -> Applied {
             operands.push(build::constant(&mut b, Tensor::from_f64(*dtype, value.shape(), elements)));
         }
     }
-    let out =
-        b.apply(op, &operands, s.attrs.clone()).unwrap_or_else(|e| panic!("{}: {}", op.name, e.message));
+    let out = b
+        .apply(op, &operands, s.attrs.clone())
+        .unwrap_or_else(|e| panic!("{}: {}", op.name, e.message.english()));
     Applied { b, out, variables, bindings }
 }
 

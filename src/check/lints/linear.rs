@@ -4,6 +4,7 @@ use super::{Finding, View};
 use crate::check::program::MeasureKind;
 use crate::ir::graph::NodeId;
 use crate::ir::op::{Class, Kernel, LeafKind};
+use crate::lang::say;
 use std::collections::BTreeSet;
 
 /// How a value depends on data.
@@ -118,10 +119,14 @@ fn finding(view: &View<'_>, parts: &[Part], first: NodeId, second: NodeId) -> Op
     let through = view.text(through);
     Some(Finding {
         at,
-        message: format!("`{w1}` and `{w2}` are never separated by a non-linearity: they are one linear map"),
-        label: format!("`{w2}` is applied to what is linear in `{w1}`"),
-        other: view.place(first).filter(|s| *s != at).map(|s| (s, format!("`{w1}` is applied here"))),
+        message: say!(
+            "`{w1}` and `{w2}` are never separated by a non-linearity: they are one linear map",
+            w1,
+            w2
+        ),
+        label: say!("`{w2}` is applied to what is linear in `{w1}`", w2, w1),
+        other: view.place(first).filter(|s| *s != at).map(|s| (s, say!("`{w1}` is applied here", w1))),
         note: None,
-        fix: format!("put one between, such as `relu({through})`, or use one matrix"),
+        fix: say!("put one between, such as `relu({through})`, or use one matrix", through),
     })
 }

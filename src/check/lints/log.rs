@@ -4,6 +4,7 @@ use super::softmaxed::{Squash, squashed};
 use super::{Finding, View};
 use crate::ir::graph::{Node, NodeId};
 use crate::ir::op::{Class, Kernel, LeafKind};
+use crate::lang::{Text, say};
 
 /// What is known of the least element of a value.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -43,9 +44,9 @@ pub fn find(view: &View<'_>) -> Vec<Finding> {
         let text = view.text(x);
         out.push(Finding {
             at,
-            message: "the logarithm of something that can be 0".to_string(),
-            label: format!("`{text}` can be 0: {}", because(view, why)),
-            other: view.place(why).filter(|s| *s != at).map(|s| (s, "it comes from here".to_string())),
+            message: "the logarithm of something that can be 0".into(),
+            label: say!("`{text}` can be 0: {because}", text, because = Text::from(because(view, why))),
+            other: view.place(why).filter(|s| *s != at).map(|s| (s, "it comes from here".into())),
             note: None,
             fix: stable(view, x, &text, why),
         });
@@ -198,20 +199,20 @@ fn because(view: &View<'_>, id: NodeId) -> &'static str {
 }
 
 /// The same logarithm in a form that stays finite.
-fn stable(view: &View<'_>, x: NodeId, text: &str, why: NodeId) -> String {
+fn stable(view: &View<'_>, x: NodeId, text: &str, why: NodeId) -> Text {
     let inside = view.node(view.origin(x));
     match squashed(view, x) {
-        Some((Squash::Softmax, z)) => return format!("write `log_softmax({})`", view.text(z)),
-        Some((Squash::Sigmoid, z)) => return format!("write `-softplus(-{})`", view.operand(z)),
+        Some((Squash::Softmax, z)) => return say!("write `log_softmax({view})`", view = view.text(z)),
+        Some((Squash::Sigmoid, z)) => return say!("write `-softplus(-{view})`", view = view.operand(z)),
         _ => {}
     }
     if inside.op.name == "sub"
         && let Some((Squash::Sigmoid, z)) = squashed(view, inside.operands[1])
     {
-        return format!("write `-softplus({})`", view.text(z));
+        return say!("write `-softplus({view})`", view = view.text(z));
     }
     match is_probability(view, why) || matches!(view.node(why).op.name, "sub" | "sum" | "mean") {
-        true => format!("write `log(clip({text}, 1e-12, 1))`"),
-        false => format!("write `log(maximum({text}, 1e-12))`"),
+        true => say!("write `log(clip({text}, 1e-12, 1))`", text),
+        false => say!("write `log(maximum({text}, 1e-12))`", text),
     }
 }

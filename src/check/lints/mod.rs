@@ -17,6 +17,7 @@ use crate::diag::codes::lint as codes;
 use crate::diag::{Code, Diagnostic, Diagnostics, Label, Severity};
 use crate::ir::graph::{Node, NodeId};
 use crate::ir::op::Class;
+use crate::lang::Text;
 use crate::source::{FileId, Sources, Span};
 use std::ops::Range;
 
@@ -57,11 +58,11 @@ pub struct Call {
 /// A warning that lacks its code and its reason.
 struct Finding {
     at: Span,
-    message: String,
-    label: String,
-    other: Option<(Span, String)>,
+    message: Text,
+    label: Text,
+    other: Option<(Span, Text)>,
     note: Option<&'static str>,
-    fix: String,
+    fix: Text,
 }
 
 /// What a lint may look at.
@@ -82,7 +83,7 @@ pub fn add(view: &View<'_>, found: &mut Diagnostics) {
                 continue;
             }
             let mut d = Diagnostic::warning(lint.code, f.at, f.message).label(f.label).note(lint.reason);
-            d.notes.extend(f.note.map(str::to_string));
+            d.notes.extend(f.note.map(Text::from));
             d.secondary.extend(f.other.map(|(span, text)| Label { span, text }));
             found.push(d.fix(f.fix));
         }

@@ -3,6 +3,7 @@
 use super::{Finding, View};
 use crate::check::value::Value;
 use crate::ir::graph::NodeId;
+use crate::lang::{Text, say};
 
 /// A function that turns logits into probabilities, or into their logarithms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,18 +61,20 @@ pub fn find(view: &View<'_>) -> Vec<Finding> {
         let label = label.as_node().map_or("y".to_string(), |l| view.text(l));
         out.push(Finding {
             at: call.span,
-            message: format!(
-                "`{loss}` takes logits, and `{}` went through `{word}` already",
-                view.text(*given)
+            message: say!(
+                "`{loss}` takes logits, and `{view}` went through `{word}` already",
+                loss,
+                view = view.text(*given),
+                word
             ),
-            label: String::new(),
-            other: view.place(view.origin(*given)).map(|s| (s, format!("`{word}` here"))),
+            label: Text::default(),
+            other: view.place(view.origin(*given)).map(|s| (s, say!("`{word}` here", word))),
             note: Some(match (squash, loss.as_str()) {
                 (Squash::LogSoftmax, _) => "a second one changes nothing",
                 (_, "cross_entropy") => "of probabilities, `cross_entropy_probs` is the cross entropy",
                 _ => "squashed twice, probabilities stay near each other and the gradient small",
             }),
-            fix: format!("write `{loss}({}, {label})`", view.text(logits)),
+            fix: say!("write `{loss}({view}, {label})`", loss, view = view.text(logits), label),
         });
     }
     out

@@ -39,19 +39,22 @@ pub fn shown(d: &Diagnostics) -> String {
         let word = if d.severity == Severity::Error { "" } else { "warning " };
         out += &format!(
             "{word}{} {} [{}..{}]",
-            d.code.code, d.message, d.primary.span.start, d.primary.span.end
+            d.code.code,
+            d.message.english(),
+            d.primary.span.start,
+            d.primary.span.end
         );
         if !d.primary.text.is_empty() {
-            out += &format!(" <{}>", d.primary.text);
+            out += &format!(" <{}>", d.primary.text.english());
         }
         for l in &d.secondary {
-            out += &format!("\n  at {}..{} {}", l.span.start, l.span.end, l.text);
+            out += &format!("\n  at {}..{} {}", l.span.start, l.span.end, l.text.english());
         }
         for n in &d.notes {
-            out += &format!("\n  = {n}");
+            out += &format!("\n  = {}", n.english());
         }
         if let Some(f) = &d.fix {
-            out += &format!("\n  fix: {f}");
+            out += &format!("\n  fix: {}", f.english());
         }
         out += "\n";
     }

@@ -237,7 +237,7 @@ fn overrides_replace_constants() {
     assert!(matches!(&lines[0].0[..], [Piece::Value(Value::Text(t), None)] if t == "15"));
     let e = elaborate_with("const ALPHA = 2\n", &set("ALPA", "5")).expect_err("no such constant");
     assert_eq!(e.0[0].code.code, "NN0125");
-    assert_eq!(e.0[0].fix.as_deref(), Some("did you mean `ALPHA`?"));
+    assert_eq!(e.0[0].fix.as_ref().map(|f| f.english()).as_deref(), Some("did you mean `ALPHA`?"));
 }
 
 /// The value of the last binding, by the oracle; every leaf must be constant.

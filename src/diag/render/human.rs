@@ -5,6 +5,7 @@
 use crate::diag::render::shown::{Shown, escape};
 use crate::diag::render::{BYTE_LIMIT, cut, severity};
 use crate::diag::{Diagnostic, Label, Severity};
+use crate::lang::{Lang, Text, say};
 use crate::source::{SourceFile, Sources};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -49,13 +50,13 @@ impl Paint {
     }
 }
 
-pub fn render(d: &Diagnostic, sources: &Sources, paint: Paint) -> String {
-    let text = whole(d, sources, paint);
+pub fn render(d: &Diagnostic, sources: &Sources, lang: Lang, paint: Paint) -> String {
+    let text = whole(d, sources, lang, paint);
     if text.len() <= BYTE_LIMIT {
         return text;
     }
     // Cut without colour, so that no colour stays switched on; the last line keeps its newline.
-    let mut text = cut(whole(d, sources, Paint::Off), BYTE_LIMIT - 1);
+    let mut text = cut(whole(d, sources, lang, Paint::Off), BYTE_LIMIT - 1);
     if !text.ends_with('\n') {
         text.push('\n');
     }
@@ -73,15 +74,16 @@ struct Mark<'d> {
     to: usize,
 }
 
-fn whole(d: &Diagnostic, sources: &Sources, paint: Paint) -> String {
+fn whole(d: &Diagnostic, sources: &Sources, lang: Lang, paint: Paint) -> String {
     let ink = match d.severity {
         Severity::Error => Ink::Error,
         Severity::Warning => Ink::Warning,
         Severity::Note => Ink::Note,
     };
-    let kind = format!("{}[{}]", severity(d.severity), d.code.code);
+    let kind = format!("{}[{}]", Text::from(severity(d.severity)).in_(lang), d.code.code);
     let mut out = String::new();
-    for (i, line) in wrapped(&format!("{kind}: {}", Shown(&d.message)), WIDTH, 2).iter().enumerate() {
+    for (i, line) in wrapped(&format!("{kind}: {}", Shown(&d.message.in_(lang))), WIDTH, 2).iter().enumerate()
+    {
         match line.strip_prefix(&kind) {
             Some(rest) if i == 0 => {
                 out.push_str(&format!("{}{}\n", paint.ink(ink, &kind), paint.ink(Ink::Bold, rest)))
@@ -118,7 +120,7 @@ fn whole(d: &Diagnostic, sources: &Sources, paint: Paint) -> String {
         out.push_str(&format!("{gutter}{} {name}:{line}:{column}\n", paint.ink(Ink::Frame, "┌─")));
         out.push_str(&format!("{gutter}{}\n", paint.ink(Ink::Frame, "│")));
         marks.sort_by_key(|m| m.line);
-        source_lines(&mut out, file, &marks, digits, paint);
+        source_lines(&mut out, file, &marks, digits, lang, paint);
     }
     if !d.notes.is_empty() || d.fix.is_some() {
         out.push_str(&format!("{gutter}{}\n", paint.ink(Ink::Frame, "│")));
@@ -130,10 +132,10 @@ fn whole(d: &Diagnostic, sources: &Sources, paint: Paint) -> String {
         }
     };
     for note in &d.notes {
-        remark(&Shown(note).to_string(), Ink::Bold);
+        remark(&Shown(&note.in_(lang)).to_string(), Ink::Bold);
     }
     if let Some(fix) = &d.fix {
-        remark(&format!("fix: {}", Shown(fix)), Ink::Fix);
+        remark(&Shown(&say!("fix: {fix}", fix).in_(lang)).to_string(), Ink::Fix);
     }
     out
 }
@@ -162,7 +164,14 @@ fn mark<'d>(file: &SourceFile, label: &'d Label, ink: Ink, sign: &'static str) -
 }
 
 /// The lines that have marks, each followed by its marks.
-fn source_lines(out: &mut String, file: &SourceFile, marks: &[Mark<'_>], digits: usize, paint: Paint) {
+fn source_lines(
+    out: &mut String,
+    file: &SourceFile,
+    marks: &[Mark<'_>],
+    digits: usize,
+    lang: Lang,
+    paint: Paint,
+) {
     let gutter = " ".repeat(digits);
     let bar = paint.ink(Ink::Frame, "│");
     let room = WIDTH - digits - 2;
@@ -184,7 +193,7 @@ fn source_lines(out: &mut String, file: &SourceFile, marks: &[Mark<'_>], digits:
         for m in here {
             let (from, to) = view.columns(m.from, m.to);
             let sign = paint.ink(m.ink, &m.sign.repeat(to - from));
-            let text = Shown(&m.label.text).to_string();
+            let text = Shown(&m.label.text.in_(lang)).to_string();
             let indent = " ".repeat(from);
             if to + 1 + text.width() <= room {
                 let text = paint.ink(m.ink, &text);
@@ -280,34 +289,58 @@ impl View {
     }
 }
 
-/// Lines of at most `width` columns, broken at blanks where there are any; `hang` blanks before all but the first.
-fn wrapped(text: &str, width: usize, hang: usize) -> Vec<String> {
+/// Lines of at most `width` columns, broken at blanks and between Chinese characters where there are any; `hang`
+/// blanks before all but the first.
+pub fn wrapped(text: &str, width: usize, hang: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut used = 0;
     for word in text.split(' ') {
-        let length = word.width();
-        if used > 0 && used + 1 + length > width {
-            lines.push(std::mem::take(&mut line));
-            line = " ".repeat(hang);
-            used = hang;
-        } else if !line.is_empty() && line.len() != hang || used > hang {
-            line.push(' ');
-            used += 1;
-        }
-        for c in word.chars() {
-            let wide = c.width().unwrap_or(0);
-            if used + wide > width {
+        let mut blank = !line.is_empty() && line.len() != hang || used > hang;
+        for piece in unbroken(word) {
+            let length = piece.width();
+            if used > 0 && used + usize::from(blank) + length > width {
                 lines.push(std::mem::take(&mut line));
                 line = " ".repeat(hang);
                 used = hang;
+            } else if blank {
+                line.push(' ');
+                used += 1;
             }
-            line.push(c);
-            used += wide;
+            blank = false;
+            for c in piece.chars() {
+                let wide = c.width().unwrap_or(0);
+                if used + wide > width {
+                    lines.push(std::mem::take(&mut line));
+                    line = " ".repeat(hang);
+                    used = hang;
+                }
+                line.push(c);
+                used += wide;
+            }
         }
     }
     lines.push(line);
     lines
+}
+
+/// The parts of a word between which a line may end: Chinese has no blanks. No line begins with a sign that closes.
+fn unbroken(word: &str) -> Vec<&str> {
+    let is_han = |c: char| matches!(c, '\u{3400}'..='\u{9fff}');
+    let closes = |c: char| "，。、；：？！）》”’".contains(c);
+    let mut out = Vec::new();
+    let (mut start, mut before) = (0, None);
+    for (at, c) in word.char_indices() {
+        let ends = before.is_some_and(|b| is_han(b) || closes(b))
+            || is_han(c) && before.is_some_and(|b| !"（《“‘".contains(b));
+        if ends && !closes(c) {
+            out.push(&word[start..at]);
+            start = at;
+        }
+        before = Some(c);
+    }
+    out.push(&word[start..]);
+    out
 }
 
 /// The end of a long name: the file matters more than its directories.

@@ -3,14 +3,15 @@
 use crate::diag::render::shown::hidden;
 use crate::diag::render::{BYTE_LIMIT, cut, severity};
 use crate::diag::{Diagnostic, Label};
+use crate::lang::{Lang, Text};
 use crate::source::Sources;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-pub fn render(d: &Diagnostic, sources: &Sources) -> String {
+pub fn render(d: &Diagnostic, sources: &Sources, lang: Lang) -> String {
     // Long ones are rare: then every text is cut, and only the first places and notes are kept.
-    let whole = object(d, sources, usize::MAX, usize::MAX);
-    if whole.len() <= BYTE_LIMIT { whole } else { object(d, sources, 100, 2) }
+    let whole = object(d, sources, lang, usize::MAX, usize::MAX);
+    if whole.len() <= BYTE_LIMIT { whole } else { object(d, sources, lang, 100, 2) }
 }
 
 /// The line that says how many were not shown.
@@ -18,22 +19,23 @@ pub fn more(count: usize) -> String {
     line(&json!({ "schema": 1, "more": count }))
 }
 
-fn object(d: &Diagnostic, sources: &Sources, longest: usize, most: usize) -> String {
-    let text = |s: &str| cut(s.to_string(), longest);
-    let mut value = place(&d.primary, sources, longest);
-    let secondary: Vec<Value> = d.secondary.iter().take(most).map(|l| place(l, sources, longest)).collect();
-    let notes: Vec<String> = d.notes.iter().take(most).map(|n| text(n)).collect();
+fn object(d: &Diagnostic, sources: &Sources, lang: Lang, longest: usize, most: usize) -> String {
+    let text = |t: &Text| cut(t.in_(lang), longest);
+    let mut value = place(&d.primary, sources, lang, longest);
+    let secondary: Vec<Value> =
+        d.secondary.iter().take(most).map(|l| place(l, sources, lang, longest)).collect();
+    let notes: Vec<String> = d.notes.iter().take(most).map(text).collect();
     value["schema"] = json!(1);
     value["severity"] = json!(severity(d.severity));
     value["code"] = json!(d.code.code);
     value["message"] = json!(text(&d.message));
     value["secondary"] = json!(secondary);
     value["notes"] = json!(notes);
-    value["fix"] = json!(d.fix.as_deref().map(text));
+    value["fix"] = json!(d.fix.as_ref().map(text));
     line(&value)
 }
 
-fn place(label: &Label, sources: &Sources, longest: usize) -> Value {
+fn place(label: &Label, sources: &Sources, lang: Lang, longest: usize) -> Value {
     let file = sources.file(label.span.file);
     let (line, column) = file.line_column(label.span.start);
     json!({
@@ -42,7 +44,7 @@ fn place(label: &Label, sources: &Sources, longest: usize) -> Value {
         "column": column,
         "start": label.span.start,
         "end": label.span.end,
-        "label": cut(label.text.clone(), longest),
+        "label": cut(label.text.in_(lang), longest),
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::diag::codes::syntax::UNEXPECTED;
 use crate::diag::render::{Shown, Style, render};
 use crate::diag::{Diagnostic, Diagnostics};
+use crate::lang::{Lang, Text};
 use crate::source::{Sources, Span};
 use unicode_width::UnicodeWidthStr;
 
@@ -20,7 +21,7 @@ fn span(sources: &Sources, piece: &str, nth: usize) -> Span {
 }
 
 fn show(d: Diagnostic, sources: &Sources, style: Style) -> String {
-    render(&Diagnostics(vec![d]), sources, style)
+    render(&Diagnostics(vec![d]), sources, style, Lang::En)
 }
 
 #[test]
@@ -107,10 +108,11 @@ fn nothing_is_wider_than_a_hundred_columns() {
     for (before, after) in [(0, 500), (500, 0), (300, 300), (60, 60), (95, 0), (0, 95), (5, 90)] {
         for fill in ["x", "学", "\u{1b}"] {
             let sources = sources(&format!("{}真值{}\n", fill.repeat(before), fill.repeat(after)));
-            let d = Diagnostic::error(&UNEXPECTED, span(&sources, "真值", 0), "word ".repeat(40))
-                .label("label ".repeat(30))
-                .note("n".repeat(300))
-                .fix("学 ".repeat(120));
+            let d =
+                Diagnostic::error(&UNEXPECTED, span(&sources, "真值", 0), Text::verbatim("word ".repeat(40)))
+                    .label(Text::verbatim("label ".repeat(30)))
+                    .note(Text::verbatim("n".repeat(300)))
+                    .fix(Text::verbatim("学 ".repeat(120)));
             let shown = show(d, &sources, Style::Plain);
             for line in shown.lines() {
                 assert!(line.width() <= 100, "{} {line}", line.width());
@@ -123,10 +125,12 @@ fn nothing_is_wider_than_a_hundred_columns() {
 #[test]
 fn an_error_has_four_kilobytes_at_most() {
     let sources = sources(&"学".repeat(5000));
-    let mut d =
-        Diagnostic::error(&UNEXPECTED, span(&sources, "学", 3), "学".repeat(9000)).label("l".repeat(9000));
+    let mut d = Diagnostic::error(&UNEXPECTED, span(&sources, "学", 3), Text::verbatim("学".repeat(9000)))
+        .label(Text::verbatim("l".repeat(9000)));
     for _ in 0..50 {
-        d = d.note("n".repeat(500)).other(span(&sources, "学", 0), "o".repeat(500));
+        d = d
+            .note(Text::verbatim("n".repeat(500)))
+            .other(span(&sources, "学", 0), Text::verbatim("o".repeat(500)));
     }
     for style in [Style::Plain, Style::Color, Style::Short, Style::Json] {
         let shown = show(d.clone(), &sources, style);
@@ -141,13 +145,13 @@ fn an_error_has_four_kilobytes_at_most() {
 fn twenty_are_shown_and_the_rest_is_counted() {
     let sources = sources("a\n");
     let d = Diagnostic::warning(&UNEXPECTED, span(&sources, "a", 0), "m");
-    let shown = render(&Diagnostics(vec![d.clone(); 33]), &sources, Style::Short);
+    let shown = render(&Diagnostics(vec![d.clone(); 33]), &sources, Style::Short, Lang::En);
     assert_eq!(shown.lines().count(), 21);
     assert!(shown.starts_with("parts.nn:1:1: warning[NN0001]: m\n"));
     assert!(shown.ends_with("\n… and 13 more\n"));
-    let json = render(&Diagnostics(vec![d; 33]), &sources, Style::Json);
+    let json = render(&Diagnostics(vec![d; 33]), &sources, Style::Json, Lang::En);
     assert_eq!(json.lines().last(), Some("{\"more\":13,\"schema\":1}"));
-    assert_eq!(render(&Diagnostics::default(), &sources, Style::Plain), "");
+    assert_eq!(render(&Diagnostics::default(), &sources, Style::Plain, Lang::En), "");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::ir::build::Builder;
 use crate::ir::graph::NodeId;
 use crate::ir::op::{Adjoint, EvalCx, Fault, FaultKind, InferCx, Kernel, OpDef, TypeErrorKind, Vjp, VjpCx};
+use crate::lang::say;
 use crate::ops::build;
 use crate::ops::elementwise::{BASE, Evaluated, map, zip};
 use crate::ops::infer::{self, Inferred};
@@ -88,7 +89,7 @@ pub static DIV: OpDef = OpDef {
 fn quotient(c: &InferCx<'_>) -> Inferred {
     for (i, t) in c.operands.iter().enumerate() {
         if t.dtype.is_int() {
-            let e = infer::error(TypeErrorKind::DType, format!("`/` needs f32 or f64, this is {t}"));
+            let e = infer::error(TypeErrorKind::DType, say!("`/` needs f32 or f64, this is {t}", t));
             return Err(infer::fix(
                 infer::at(e, i),
                 "write `//` for the whole-number quotient, or convert first: `cast(…, f32)`",

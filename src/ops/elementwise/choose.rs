@@ -3,6 +3,7 @@
 use crate::ir::build::Builder;
 use crate::ir::graph::NodeId;
 use crate::ir::op::{Adjoint, InferCx, Kernel, OpDef, Vjp, VjpCx};
+use crate::lang::say;
 use crate::ops::build;
 use crate::ops::elementwise::{BASE, zip};
 use crate::ops::infer::{self, Inferred};
@@ -101,7 +102,7 @@ fn chosen(c: &InferCx<'_>) -> Inferred {
     if c.operands[0].shape != ty.shape {
         let e = infer::error(
             crate::ir::op::TypeErrorKind::Shape,
-            format!("`where` chooses by {} between values of {ty}", c.operands[0]),
+            say!("`where` chooses by {operands} between values of {ty}", operands = c.operands[0], ty),
         );
         return Err(infer::at(e, 0));
     }

@@ -4,6 +4,7 @@ use crate::ir::build::Builder;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Attrs, NodeId, Type};
 use crate::ir::op::{EvalCx, InferCx, TypeError, TypeErrorKind};
+use crate::lang::{Text, say};
 use crate::ops::build;
 use crate::ops::infer::{self, Inferred};
 use crate::ops::window::{fold_windows, step, windows};
@@ -97,24 +98,38 @@ pub(super) fn kernel_window(kernel: &Type) -> Option<[i64; 2]> {
 /// The grid, and the shape `[rows, places, places, channels]`, if a window fits into the image.
 pub(super) fn checked_grid(c: &InferCx<'_>, window: Option<[i64; 2]>, channels: &Dim) -> Inferred {
     let (name, x) = (c.op.name, c.operands[0]);
-    let shape = |message: String| infer::error(TypeErrorKind::Shape, message);
+    let shape = |message: Text| infer::error(TypeErrorKind::Shape, message);
     let (Some(window), Some(stride)) = (window, pair(c.attrs, "stride")) else {
-        return Err(shape(format!("`{name}` needs a window and a stride of two whole numbers each")));
+        return Err(shape(say!("`{name}` needs a window and a stride of two whole numbers each", name)));
     };
     for (what, [a, b]) in [("window", window), ("stride", stride)] {
         if !(1..=MOST).contains(&a) || !(1..=MOST).contains(&b) {
-            let message = format!("the {what} of `{name}` is [{a}, {b}]: both must be at least 1");
-            return Err(shape(message + " and at most 2^31"));
+            let what = Text::from(what);
+            return Err(shape(say!(
+                "the {what} of `{name}` is [{a}, {b}]: both must be at least 1 and at most 2^31",
+                what,
+                name,
+                a,
+                b
+            )));
         }
     }
     let Some(grid) = grid_of(&x.shape, Some(window), c.attrs) else {
-        let e = shape(format!("`{name}` needs an image whose height and width are numbers, this is {x}"));
+        let e =
+            shape(say!("`{name}` needs an image whose height and width are numbers, this is {x}", name, x));
         return Err(infer::fix(infer::at(e, 0), "write them where it is declared: `[batch, 28, 28, 1]`"));
     };
     for (line, what) in grid.iter().zip(["high", "wide"]) {
         if line.places < 1 {
             let Line { size, window, .. } = line;
-            let e = shape(format!("`{name}`: a window {window} {what} does not fit into {x}, {size} {what}"));
+            let e = shape(say!(
+                "`{name}`: a window {window} {what} does not fit into {x}, {size} {what}",
+                name,
+                window,
+                what,
+                x,
+                size
+            ));
             return Err(match size {
                 0 => e,
                 _ => infer::fix(e, "take a smaller one, or write `padding=\"same\"`"),
@@ -136,7 +151,7 @@ pub(super) fn need_image(c: &InferCx<'_>) -> Result<(), TypeError> {
     if x.rank() == 4 {
         return Ok(());
     }
-    let message = format!("`{}` needs [rows, height, width, channels], this is {x}", c.op.name);
+    let message = say!("`{op}` needs [rows, height, width, channels], this is {x}", op = c.op.name, x);
     let e = infer::at(infer::error(TypeErrorKind::Shape, message), 0);
     Err(match x.rank() {
         3 => infer::fix(e, "one channel is an axis of size 1: `x[:, :, :, None]`"),

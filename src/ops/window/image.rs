@@ -4,6 +4,7 @@ use crate::ir::build::Builder;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{NodeId, Type};
 use crate::ir::op::{Adjoint, Class, EvalCx, Kernel, OpDef, Param, ParamKind, TypeErrorKind, Vjp, VjpCx};
+use crate::lang::say;
 use crate::ops::build::{self, Keep};
 use crate::ops::infer;
 use crate::ops::samples;
@@ -41,27 +42,38 @@ pub static CONV2D: OpDef = OpDef {
         infer::need_float(c, 1)?;
         let (x, k) = (c.operands[0], c.operands[1]);
         if x.dtype != k.dtype {
-            let message = format!("`conv2d` of {x} with the kernel {k}: the dtypes differ");
+            let message = say!("`conv2d` of {x} with the kernel {k}: the dtypes differ", x, k);
             let e = infer::at(infer::error(TypeErrorKind::DType, message), 1);
-            return Err(infer::fix(e, format!("convert one of them: `cast(…, {})`", x.dtype)));
+            return Err(infer::fix(e, say!("convert one of them: `cast(…, {dtype})`", dtype = x.dtype)));
         }
         let window = kernel_window(k).filter(|_| k.rank() == 4);
         if window.is_none() {
             let message =
-                format!("the kernel of `conv2d` is [height, width, channels in, channels out], this is {k}");
+                say!("the kernel of `conv2d` is [height, width, channels in, channels out], this is {k}", k);
             let mut e = infer::at(infer::error(TypeErrorKind::Shape, message), 1);
             e.notes.push("its height and width are numbers".into());
             return Err(e);
         }
         if x.shape[3] != k.shape[2] {
             let (has, takes) = (&x.shape[3], &k.shape[2]);
-            let message =
-                format!("`conv2d` of {x}, which has {has} channels, with a kernel for {takes}: {k}");
+            let message = say!(
+                "`conv2d` of {x}, which has {has} channels, with a kernel for {takes}: {k}",
+                x,
+                has,
+                takes,
+                k
+            );
             let e = infer::at(infer::error(TypeErrorKind::Shape, message), 1);
             let sizes = (&k.shape[0], &k.shape[1], &k.shape[3]);
             return Err(infer::fix(
                 e,
-                format!("declare the kernel as [{}, {}, {has}, {}]", sizes.0, sizes.1, sizes.2),
+                say!(
+                    "declare the kernel as [{height}, {width}, {has}, {out}]",
+                    height = sizes.0,
+                    width = sizes.1,
+                    has,
+                    out = sizes.2
+                ),
             ));
         }
         checked_grid(c, window, &k.shape[3])

@@ -13,6 +13,7 @@ use crate::ir::build::Builder;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Attr, Attrs, NodeId, Type};
 use crate::ir::op::{Class, Kernel, OpDef, Param, ParamKind, SliceStep, TypeErrorKind, View, Vjp};
+use crate::lang::say;
 use crate::ops::build;
 use crate::ops::infer;
 use crate::ops::movement;
@@ -39,7 +40,8 @@ pub static WINDOWS: OpDef = OpDef {
         let t = c.operands[0];
         let (size, stride) = (whole(c.attrs, "size"), whole(c.attrs, "stride"));
         let Some(n) = t.shape[axis].as_const().filter(|n| stride > 0 && (1..=*n).contains(&size)) else {
-            let message = format!("windows of {size} by {stride} along axis {axis} of {t}");
+            let message =
+                say!("windows of {size} by {stride} along axis {axis} of {t}", size, stride, axis, t);
             return Err(infer::error(TypeErrorKind::Shape, message));
         };
         let mut shape = t.shape.clone();
@@ -85,7 +87,8 @@ pub static FOLD_WINDOWS: OpDef = OpDef {
         match t.shape.get(axis..axis + 2).map(|s| (s[0].as_const(), s[1].as_const())) {
             Some((Some(places), Some(size))) if spans(places, size) => {}
             _ => {
-                let message = format!("windows by {stride} along axis {axis} of {t}, folded to {n}");
+                let message =
+                    say!("windows by {stride} along axis {axis} of {t}, folded to {n}", stride, axis, t, n);
                 return Err(infer::error(TypeErrorKind::Shape, message));
             }
         }

@@ -12,6 +12,7 @@ use crate::check::program::{CsvColumns, DataRef, DataUse, FileFormat, Input};
 use crate::diag::Diagnostic;
 use crate::diag::codes::data as codes;
 use crate::ir::graph::NodeId;
+use crate::lang::{Text, say};
 use crate::runtime::data::{Column, Data};
 use crate::runtime::error::RunError;
 use crate::runtime::files::Opened;
@@ -108,16 +109,22 @@ impl Session<'_> {
             let placeholder = &self.program.placeholders[*p];
             (placeholder, self.program.graph.ty(placeholder.node))
         };
-        let refuse = |text: String| {
-            let widths: Vec<String> =
-                needed.iter().map(named).map(|(p, ty)| format!("`{}` is {ty}", p.name)).collect();
-            let d = Diagnostic::error(&codes::DATA_SHAPE, place.span, format!("{}: {text}", place.path));
-            RunError::program(d.note(format!("the value needs these placeholders: {}", widths.join(", "))))
+        let refuse = |text: Text| {
+            let widths = needed.iter().map(named).map(|(p, ty)| say!("`{p}` is {ty}", p = p.name, ty));
+            let d = Diagnostic::error(
+                &codes::DATA_SHAPE,
+                place.span,
+                say!("{path}: {text}", path = place.path, text),
+            );
+            RunError::program(d.note(say!(
+                "the value needs these placeholders: {widths}",
+                widths = Text::joined(widths, ", ")
+            )))
         };
         if place.path.ends_with(".npy") {
             return match needed {
                 [_] => Ok(vec![read::array(&FileFormat::Npy, open()?, &mut memory, place)?]),
-                _ => Err(refuse("one array cannot feed them all; use csv".to_string())),
+                _ => Err(refuse("one array cannot feed them all; use csv".into())),
             };
         }
         let table = read::table(open()?, Header::Absent, self.budget.scope(), place)?;
@@ -131,7 +138,7 @@ impl Session<'_> {
                 ty.shape.iter().skip(1).map(|d| usize::try_from(d.as_const()?).ok()).collect();
             match trailing {
                 Some(trailing) if !ty.shape.is_empty() => sizes.push((p, trailing)),
-                _ => return Err(refuse(format!("no column can feed `{}`", p.name))),
+                _ => return Err(refuse(say!("no column can feed `{p}`", p = p.name))),
             }
         }
         let names = |name: &str, width: usize| match width {
@@ -142,7 +149,11 @@ impl Session<'_> {
         let by_name = sizes.iter().all(|(p, t)| names(&p.name, width(t)).iter().all(|n| table.has(n)));
         let total: usize = sizes.iter().map(|(_, t)| width(t)).sum();
         if !by_name && total != table.width() {
-            return Err(refuse(format!("the file has {} columns, and {total} are needed", table.width())));
+            return Err(refuse(say!(
+                "the file has {table} columns, and {total} are needed",
+                table = table.width(),
+                total
+            )));
         }
         let mut at = 0;
         let mut values = Vec::new();

@@ -3,22 +3,23 @@
 use crate::check::program::{DataRef, Directive, Input, Program, Source};
 use crate::ir::graph::NodeId;
 use crate::ir::op::{Class, Kernel, LeafKind};
+use crate::lang::{Text, say};
 use std::collections::BTreeSet;
 
 /// The value of this name; without one, what the trained loss compares with the answers: the last named
 /// values on the way to it that are computed from weights and data, but not from the answers.
-pub fn target(program: &Program, of: Option<&str>) -> Result<NodeId, String> {
+pub fn target(program: &Program, of: Option<&str>) -> Result<NodeId, Text> {
     if let Some(name) = of {
         let named = program.graph.ids().filter(|id| is_named(program, *id, name)).last();
         let measured = program.measures.iter().find(|m| *m.name == *name).map(|m| m.node);
         return measured.or(named).ok_or_else(|| {
             let names = names(program, program.graph.ids());
-            format!("no value of the program is called `{name}`; there are: {names}")
+            say!("no value of the program is called `{name}`; there are: {names}", name, names)
         });
     }
     let Some(loss) = program.trains().next().map(|t| program.measures[t.loss].node) else {
         let names = names(program, program.graph.ids());
-        return Err(format!("this file trains nothing, so say which value with `--of NAME`: {names}"));
+        return Err(say!("this file trains nothing, so say which value with `--of NAME`: {names}", names));
     };
     let found = candidates(program, loss);
     // A candidate that another one is made of is a step on the way.
@@ -29,12 +30,13 @@ pub fn target(program: &Program, of: Option<&str>) -> Result<NodeId, String> {
         .collect();
     match last[..] {
         [one] => Ok(one),
-        [] => {
-            Err("no named value is computed from weights and data, so say which with `--of NAME`".to_string())
-        }
+        [] => Err("no named value is computed from weights and data, so say which with `--of NAME`".into()),
         _ => {
             let names = names(program, last.iter().copied());
-            Err(format!("more than one value could be the prediction; say which with `--of NAME`: {names}"))
+            Err(say!(
+                "more than one value could be the prediction; say which with `--of NAME`: {names}",
+                names
+            ))
         }
     }
 }
@@ -61,14 +63,14 @@ fn is_named(program: &Program, id: NodeId, name: &str) -> bool {
 }
 
 /// The names of values that a placeholder influences, for a message.
-fn names(program: &Program, ids: impl Iterator<Item = NodeId>) -> String {
+fn names(program: &Program, ids: impl Iterator<Item = NodeId>) -> Text {
     let graph = &program.graph;
     let computed =
         |id: &NodeId| graph.node(*id).op.class != Class::Leaf && !placeholders(program, *id).is_empty();
     let mut seen = BTreeSet::new();
     let names = ids.filter(computed).filter_map(|id| graph.node(id).name.clone());
     let names: Vec<String> = names.filter(|n| seen.insert(n.clone())).map(|n| format!("`{n}`")).collect();
-    if names.is_empty() { "none is named".to_string() } else { names.join(", ") }
+    if names.is_empty() { "none is named".into() } else { Text::verbatim(names.join(", ")) }
 }
 
 /// Indices of the placeholders that a value depends on.

@@ -1,6 +1,7 @@
 //! Arrays as binary files hold them: an element type, a shape, and the bytes of the elements.
 
 use crate::diag::codes::data as codes;
+use crate::lang::say;
 use crate::runtime::error::RunError;
 use crate::runtime::limits::{self, Budget};
 use crate::runtime::read::{Input, Place};
@@ -71,8 +72,9 @@ impl Claim {
     pub fn read(self, input: Input<'_>, memory: &mut Budget, place: Place<'_>) -> Result<Tensor, RunError> {
         let bytes = self.elements().saturating_mul(u128::from(self.element.bytes()));
         let expected = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let claim = format!("the header says {self}, which is {}", limits::size_text(expected));
-        let bytes = input.rest(expected, &claim, memory, place)?;
+        let claim =
+            say!("the header says {self}, which is {limits}", self, limits = limits::size_text(expected));
+        let bytes = input.rest(expected, claim, memory, place)?;
         self.tensor(&bytes, memory, place)
     }
 
@@ -81,11 +83,11 @@ impl Claim {
         // An axis of size 0 does not excuse the others.
         let spanned = self.shape.iter().fold(1u64, |n, d| n.saturating_mul((*d).max(1)));
         if spanned > limits::MAX_ELEMENTS {
-            let message = format_args!("{self} has more than 2^31 elements");
+            let message = say!("{self} has more than 2^31 elements", self);
             return Err(RunError::limit(place.error(&codes::TOO_LARGE, message)));
         }
         let held = self.elements() as u64 * self.element.held();
-        memory.take(held, &format!("the values of `{}`", place.path))?;
+        memory.take(held, say!("the values of `{place}`", place = place.path))?;
         let e = Elements { bytes, claim: &self };
         Ok(match self.element {
             Element::Bool => Tensor::Bool(e.array(|[b]: [u8; 1]| b != 0)),
@@ -101,7 +103,7 @@ impl Claim {
                 // What did not fit has become negative.
                 if let Some((i, x)) = values.iter().enumerate().find(|(_, x)| **x < 0) {
                     let x = *x as u64;
-                    let message = format_args!("element {i} is {x}, beyond i64, the widest integer there is");
+                    let message = say!("element {i} is {x}, beyond i64, the widest integer there is", i, x);
                     return Err(RunError::file(place.error(&codes::ELEMENT, message)));
                 }
                 Tensor::I64(values)

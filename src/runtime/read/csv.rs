@@ -5,6 +5,7 @@
 
 use crate::check::program::CsvColumns;
 use crate::diag::codes::data as codes;
+use crate::lang::{Text, say};
 use crate::runtime::error::RunError;
 use crate::runtime::limits::Budget;
 use crate::runtime::read::{Place, unreadable};
@@ -66,10 +67,12 @@ impl Table {
                     place
                         .error(
                             &codes::RAGGED,
-                            format_args!(
-                                "line {line} has {}, line {first_line} has {}",
-                                cells(record.len()),
-                                table.width
+                            say!(
+                                "line {line} has {cells}, line {first_line} has {first}",
+                                line,
+                                cells = cells(record.len()),
+                                first_line,
+                                first = table.width
                             ),
                         )
                         .note("every row of a table has the same number of cells"),
@@ -81,7 +84,7 @@ impl Table {
                 continue;
             }
             let row = table.lines.len();
-            table.memory.take(8 * (record.len() as u64 + 1), &format!("`{}`", place.path))?;
+            table.memory.take(8 * (record.len() as u64 + 1), Text::code(place.path))?;
             table.lines.push(line);
             for (column, cell) in record.iter().enumerate() {
                 table.values.push(number(cell).unwrap_or_else(|| {
@@ -134,7 +137,10 @@ impl Table {
         place: Place<'_>,
     ) -> Result<ArrayD<f64>, RunError> {
         let picked = self.indices(columns, place)?;
-        memory.take(8 * (self.rows() * picked.len()) as u64, &format!("columns of `{}`", place.path))?;
+        memory.take(
+            8 * (self.rows() * picked.len()) as u64,
+            say!("columns of `{place}`", place = place.path),
+        )?;
         for column in &picked {
             if let Some((row, text)) = &self.bad[*column] {
                 return Err(self.not_a_number(*row, *column, text, place));
@@ -152,14 +158,14 @@ impl Table {
     }
 
     fn indices(&self, columns: &CsvColumns, place: Place<'_>) -> Result<Vec<usize>, RunError> {
-        let missing = |what: String| {
+        let missing = |what: Text| {
             RunError::program(place.error(
                 &codes::NO_COLUMN,
-                format_args!("there is no {what}; each row has {}", cells(self.width)),
+                say!("there is no {what}; each row has {cells}", what, cells = cells(self.width)),
             ))
         };
         let index = |i: usize| {
-            if i < self.width { Ok(i) } else { Err(missing(format!("column {i} (they count from 0)"))) }
+            if i < self.width { Ok(i) } else { Err(missing(say!("column {i} (they count from 0)", i))) }
         };
         match columns {
             CsvColumns::All => Ok((0..self.width).collect()),
@@ -167,7 +173,7 @@ impl Table {
             CsvColumns::Range(from, to) => {
                 let to = to.unwrap_or(self.width);
                 if to > self.width || *from >= to {
-                    return Err(missing(format!("range of columns {from}:{to}")));
+                    return Err(missing(say!("range of columns {from}:{to}", from, to)));
                 }
                 Ok((*from..to).collect())
             }
@@ -188,8 +194,8 @@ impl Table {
         let mut found = names.iter().enumerate().filter(|(_, n)| *n == wanted).map(|(i, _)| i);
         let problem = match (found.next(), found.next()) {
             (Some(i), None) => return Ok(i),
-            (Some(a), Some(b)) => format!("columns {a} and {b} are both named `{wanted}`"),
-            (None, _) => format!("no column is named `{wanted}`"),
+            (Some(a), Some(b)) => say!("columns {a} and {b} are both named `{wanted}`", a, b, wanted),
+            (None, _) => say!("no column is named `{wanted}`", wanted),
         };
         let d = place.error(&codes::NO_COLUMN, problem);
         let near = names.iter().max_by(|a, b| {
@@ -198,13 +204,13 @@ impl Table {
         });
         Err(RunError::program(match near {
             Some(n) if n != wanted && strsim::jaro_winkler(n, wanted) > 0.8 => {
-                d.fix(format!("write `\"{}\"`", shown(n.as_bytes())))
+                d.fix(say!("write `\"{shown}\"`", shown = shown(n.as_bytes())))
             }
             _ => {
                 let listed: Vec<String> =
                     names.iter().take(12).map(|n| format!("`{}`", shown(n.as_bytes()))).collect();
                 let more = if names.len() > 12 { ", …" } else { "" };
-                d.note(format!("its columns are {}{more}", listed.join(", ")))
+                d.note(say!("its columns are {listed}{more}", listed = listed.join(", "), more))
             }
         }))
     }
@@ -212,16 +218,18 @@ impl Table {
     fn not_a_number(&self, row: usize, column: usize, text: &str, place: Place<'_>) -> RunError {
         let line = self.lines[row];
         let name = match &self.names {
-            Some(names) => format!("column {column} (`{}`)", shown(names[column].as_bytes())),
-            None => format!("column {column}"),
+            Some(names) => {
+                say!("column {column} (`{shown}`)", column, shown = shown(names[column].as_bytes()))
+            }
+            None => say!("column {column}", column),
         };
-        let holds = if text.is_empty() { "is empty".to_string() } else { format!("holds `{text}`") };
+        let holds = if text.is_empty() { "is empty".into() } else { say!("holds `{text}`", text) };
         if row == 0 && self.names.is_none() && !text.is_empty() {
             return RunError::program(
                 place
                     .error(
                         &codes::HEADER,
-                        format_args!("the first row is not numeric: line {line}, {name} {holds}"),
+                        say!("the first row is not numeric: line {line}, {name} {holds}", line, name, holds),
                     )
                     .label("read as numbers here")
                     .fix("if the first row holds the names of the columns, add `header=true`"),
@@ -231,7 +239,7 @@ impl Table {
             place
                 .error(
                     &codes::NOT_A_NUMBER,
-                    format_args!("line {line}, {name} {holds} where a number was expected"),
+                    say!("line {line}, {name} {holds} where a number was expected", line, name, holds),
                 )
                 .label("read as numbers here"),
         )
@@ -268,7 +276,7 @@ fn read_error(e: &csv::Error, place: Place<'_>) -> RunError {
     }
     match e.kind() {
         csv::ErrorKind::Io(io) => unreadable(io, place),
-        _ => RunError::file(place.error(&codes::UNREADABLE, format_args!("cannot be read: {e}"))),
+        _ => RunError::file(place.error(&codes::UNREADABLE, say!("cannot be read: {e}", e))),
     }
 }
 
@@ -293,8 +301,8 @@ fn shown(cell: &[u8]) -> String {
     }
 }
 
-fn cells(n: usize) -> String {
-    if n == 1 { "1 cell".to_string() } else { format!("{n} cells") }
+fn cells(n: usize) -> Text {
+    if n == 1 { "1 cell".into() } else { say!("{n} cells", n) }
 }
 
 #[cfg(test)]
@@ -317,7 +325,7 @@ mod tests {
     fn fails<T: std::fmt::Debug>(r: Result<T, RunError>) -> (u8, &'static str, String) {
         let e = r.expect_err("an error");
         let d = e.diagnostic().expect("a diagnostic");
-        (e.exit_code(), d.code.code, d.message.clone())
+        (e.exit_code(), d.code.code, d.message.english())
     }
 
     #[test]

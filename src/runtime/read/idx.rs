@@ -1,6 +1,7 @@
 //! idx, the format of MNIST: two zero bytes, the element type, the number of axes, their sizes, the elements,
 //! all big-endian.
 
+use crate::lang::say;
 use crate::runtime::error::RunError;
 use crate::runtime::limits::Budget;
 use crate::runtime::read::array::{Claim, Element};
@@ -12,7 +13,7 @@ pub fn read(mut input: Input<'_>, memory: &mut Budget, place: Place<'_>) -> Resu
     input.fill(&mut magic, "the magic number", place)?;
     let [a, b, code, axes] = magic;
     if (a, b) != (0, 0) {
-        return Err(place.broken(format_args!("no idx file: it starts with bytes {a} {b}, not with 0 0")));
+        return Err(place.broken(say!("no idx file: it starts with bytes {a} {b}, not with 0 0", a, b)));
     }
     let element = match code {
         0x08 => Element::U8,
@@ -22,8 +23,9 @@ pub fn read(mut input: Input<'_>, memory: &mut Budget, place: Place<'_>) -> Resu
         0x0d => Element::F32,
         0x0e => Element::F64,
         _ => {
-            return Err(place.broken(format_args!(
-                "byte 2 is {code:#04x}, which is no element type of idx (0x08, 0x09, 0x0b to 0x0e)"
+            return Err(place.broken(say!(
+                "byte 2 is {code}, which is no element type of idx (0x08, 0x09, 0x0b to 0x0e)",
+                code = format!("{:#04x}", code)
             )));
         }
     };

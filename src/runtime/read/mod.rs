@@ -17,6 +17,7 @@ mod tests;
 use crate::check::program::FileFormat;
 use crate::diag::codes::data as codes;
 use crate::diag::{Code, Diagnostic};
+use crate::lang::{Text, say};
 use crate::runtime::error::RunError;
 use crate::runtime::files::Opened;
 use crate::runtime::limits::Budget;
@@ -34,12 +35,13 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    pub fn error(&self, code: Code, message: impl std::fmt::Display) -> Diagnostic {
-        Diagnostic::error(code, self.span, format!("{}: {message}", self.path)).label("read here")
+    pub fn error(&self, code: Code, message: impl Into<Text>) -> Diagnostic {
+        let text = say!("{path}: {message}", path = self.path, message = message.into());
+        Diagnostic::error(code, self.span, text).label("read here")
     }
 
     /// The file is not what its format promises.
-    pub fn broken(&self, message: impl std::fmt::Display) -> RunError {
+    pub fn broken(&self, message: impl Into<Text>) -> RunError {
         RunError::file(self.error(&codes::BROKEN, message))
     }
 }
@@ -77,17 +79,19 @@ impl<'a> Input<'a> {
     }
 
     /// Fills `out`; `part` says what of the file it is.
-    pub fn fill(&mut self, out: &mut [u8], part: &str, place: Place<'_>) -> Result<(), RunError> {
+    pub fn fill(&mut self, out: &mut [u8], part: &'static str, place: Place<'_>) -> Result<(), RunError> {
         let start = self.at;
         let wanted = out.len();
         let mut filled = 0;
         while filled < wanted {
             match self.read(&mut out[filled..]).map_err(|e| unreadable(&e, place))? {
                 0 => {
-                    return Err(place.broken(format_args!(
-                        "the file ends at byte {}, inside {part} (bytes {start} to {})",
-                        self.at,
-                        start + wanted as u64
+                    return Err(place.broken(say!(
+                        "the file ends at byte {at}, inside {part} (bytes {start} to {end})",
+                        at = self.at,
+                        part,
+                        start,
+                        end = start + wanted as u64
                     )));
                 }
                 n => filled += n,
@@ -100,23 +104,23 @@ impl<'a> Input<'a> {
     pub fn rest(
         mut self,
         expected: u64,
-        claim: &str,
+        claim: Text,
         memory: &mut Budget,
         place: Place<'_>,
     ) -> Result<Vec<u8>, RunError> {
-        let differs = |have: String| place.broken(format_args!("{claim}, the file has {have} of data"));
+        let differs = |have: Text| place.broken(say!("{claim}, the file has {have} of data", claim, have));
         let possible = self.at_most.saturating_sub(self.at);
         if expected > possible {
-            return Err(differs(format!("at most {possible} bytes")));
+            return Err(differs(say!("at most {possible} bytes", possible)));
         }
-        memory.take(expected, &format!("`{}`", place.path))?;
+        memory.take(expected, Text::code(place.path))?;
         let mut out = Vec::new();
         self.by_ref().take(expected).read_to_end(&mut out).map_err(|e| unreadable(&e, place))?;
         if (out.len() as u64) < expected {
-            return Err(differs(format!("{} bytes", out.len())));
+            return Err(differs(say!("{have} bytes", have = out.len())));
         }
         if self.read(&mut [0]).map_err(|e| unreadable(&e, place))? > 0 {
-            return Err(differs(format!("more than {expected} bytes")));
+            return Err(differs(say!("more than {expected} bytes", expected)));
         }
         Ok(out)
     }
@@ -159,7 +163,7 @@ pub fn table(file: Opened, header: Header, memory: Budget, place: Place<'_>) -> 
 /// All of a file's bytes.
 pub fn whole(file: Opened, memory: &mut Budget, place: Place<'_>) -> Result<Vec<u8>, RunError> {
     let bytes = file.bytes;
-    Input::new(file, bytes).rest(bytes, &format!("it had {bytes} bytes"), memory, place)
+    Input::new(file, bytes).rest(bytes, say!("it had {bytes} bytes", bytes), memory, place)
 }
 
 /// What the system or a decompressor says of bytes that do not come.
@@ -167,7 +171,7 @@ pub fn unreadable(e: &std::io::Error, place: Place<'_>) -> RunError {
     use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     match e.kind() {
         UnexpectedEof => place.broken("the compressed data ends too early"),
-        InvalidData | InvalidInput => place.broken(format_args!("the compressed data is damaged: {e}")),
-        _ => RunError::file(place.error(&codes::UNREADABLE, format_args!("cannot be read: {e}"))),
+        InvalidData | InvalidInput => place.broken(say!("the compressed data is damaged: {e}", e)),
+        _ => RunError::file(place.error(&codes::UNREADABLE, say!("cannot be read: {e}", e))),
     }
 }

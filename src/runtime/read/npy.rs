@@ -2,6 +2,7 @@
 //! `shape`; then the elements.
 
 use crate::diag::codes::data as codes;
+use crate::lang::say;
 use crate::runtime::error::RunError;
 use crate::runtime::limits::Budget;
 use crate::runtime::read::array::{Claim, Element};
@@ -18,23 +19,23 @@ pub fn read(mut input: Input<'_>, memory: &mut Budget, place: Place<'_>) -> Resu
     let (magic, version) = start.split_at(MAGIC.len());
     if magic != MAGIC {
         let found = magic.escape_ascii();
-        return Err(
-            place.broken(format_args!("no npy file: it starts with `{found}`, not with `\\x93NUMPY`"))
-        );
+        return Err(place.broken(say!("no npy file: it starts with `{found}`, not with `\\x93NUMPY`", found)));
     }
     // Version 1 has a length of two bytes, 2 and 3 one of four; 3 allows UTF-8 in names of fields.
     let mut length = [0; 4];
     let digits = match version[0] {
         1 => 2,
         2 | 3 => 4,
-        v => return Err(place.broken(format_args!("byte 6: version {v} of npy; 1, 2 and 3 are known"))),
+        v => return Err(place.broken(say!("byte 6: version {v} of npy; 1, 2 and 3 are known", v))),
     };
     input.fill(&mut length[..digits], "the length of the header", place)?;
     let length = u32::from_le_bytes(length);
     if length > MAX_HEADER {
-        return Err(
-            place.broken(format_args!("its header would have {length} bytes; at most {MAX_HEADER} can be"))
-        );
+        return Err(place.broken(say!(
+            "its header would have {length} bytes; at most {MAX_HEADER} can be",
+            length,
+            MAX_HEADER
+        )));
     }
     let mut text = vec![0; length as usize];
     input.fill(&mut text, "the header", place)?;
@@ -42,13 +43,13 @@ pub fn read(mut input: Input<'_>, memory: &mut Budget, place: Place<'_>) -> Resu
     let claim = header.parse().map_err(|wrong| match wrong {
         Wrong::Syntax(expected) => {
             let at = 8 + digits + header.at;
-            place.broken(format_args!("byte {at}, in the header: {expected} was expected"))
+            place.broken(say!("byte {at}, in the header: {expected} was expected", at, expected))
         }
         Wrong::Element(text) => RunError::file(
             place
                 .error(
                     &codes::ELEMENT,
-                    format_args!("its elements are {text}, which are no numbers that nn has"),
+                    say!("its elements are {text}, which are no numbers that nn has", text),
                 )
                 .note("f2, f4, f8, i1 to i8, u1 to u8 and bool can be read")
                 .fix("convert it first, such as `numpy.save(\"x.npy\", x.astype(\"f4\"))`"),

@@ -1,6 +1,7 @@
 //! npz: a zip archive of npy files, one an array.
 
 use crate::diag::codes::data as codes;
+use crate::lang::{Text, say};
 use crate::runtime::error::RunError;
 use crate::runtime::limits::Budget;
 use crate::runtime::read::{Input, Place, npy};
@@ -17,7 +18,7 @@ pub fn read(bytes: &[u8], name: &str, memory: &mut Budget, place: Place<'_>) -> 
     };
     let inside = format!("{} (array `{name}`)", place.path);
     let place = Place { path: &inside, ..place };
-    let entry = archive.by_index(index).map_err(|e| place.broken(e))?;
+    let entry = archive.by_index(index).map_err(|e| place.broken(Text::verbatim(e)))?;
     let size = entry.size();
     npy::read(Input::new(entry, size), memory, place)
 }
@@ -30,7 +31,7 @@ pub fn names(bytes: &[u8], place: Place<'_>) -> Result<Vec<String>, RunError> {
 
 fn open<'b>(bytes: &'b [u8], place: Place<'_>) -> Result<ZipArchive<Cursor<&'b [u8]>>, RunError> {
     ZipArchive::new(Cursor::new(bytes))
-        .map_err(|e| place.broken(format_args!("no npz file, which is a zip archive: {e}")))
+        .map_err(|e| place.broken(say!("no npz file, which is a zip archive: {e}", e)))
 }
 
 /// The error for an array that the file does not have.
@@ -39,9 +40,9 @@ pub fn no_array(name: &str, mut names: Vec<String>, place: Place<'_>) -> RunErro
     let more = if names.len() > 12 { ", …" } else { "" };
     let shown: Vec<String> = names.iter().take(12).map(|n| format!("`{}`", n.escape_debug())).collect();
     let note = match shown.as_slice() {
-        [] => "it has no array at all".to_string(),
-        shown => format!("its arrays are {}{more}", shown.join(", ")),
+        [] => "it has no array at all".into(),
+        shown => say!("its arrays are {shown}{more}", shown = shown.join(", "), more),
     };
-    let d = place.error(&codes::NO_COLUMN, format_args!("no array is named `{name}`")).note(note);
+    let d = place.error(&codes::NO_COLUMN, say!("no array is named `{name}`", name)).note(note);
     RunError::program(d)
 }

@@ -1,6 +1,7 @@
 //! safetensors: the length of a header, a header in JSON, the elements of all tensors.
 
 use crate::diag::codes::data as codes;
+use crate::lang::say;
 use crate::runtime::error::RunError;
 use crate::runtime::limits::Budget;
 use crate::runtime::read::Place;
@@ -34,7 +35,7 @@ pub fn read(bytes: &[u8], name: &str, memory: &mut Budget, place: Place<'_>) -> 
         other => {
             return Err(RunError::file(
                 place
-                    .error(&codes::ELEMENT, format_args!("its elements are {other}, which nn does not have"))
+                    .error(&codes::ELEMENT, say!("its elements are {other}, which nn does not have", other))
                     .note("F16, BF16, F32, F64, I8 to I64, U8 to U64 and BOOL can be read"),
             ));
         }
@@ -54,12 +55,13 @@ fn broken(e: &SafeTensorError, bytes: &[u8], place: Place<'_>) -> RunError {
     let length = bytes.first_chunk().map(|b| u64::from_le_bytes(*b));
     match (e, length) {
         (SafeTensorError::HeaderTooSmall, _) | (_, None) => place
-            .broken(format_args!("no safetensors file: it has {have} bytes, and the header alone 8 or more")),
+            .broken(say!("no safetensors file: it has {have} bytes, and the header alone 8 or more", have)),
         (SafeTensorError::HeaderTooLarge | SafeTensorError::InvalidHeaderLength, Some(n)) => {
-            place.broken(format_args!("bytes 0 to 8 say that the header has {n} bytes, the file has {have}"))
+            place.broken(say!("bytes 0 to 8 say that the header has {n} bytes, the file has {have}", n, have))
         }
-        (SafeTensorError::MetadataIncompleteBuffer, _) => place
-            .broken(format_args!("the data does not end where the header says; the file has {have} bytes")),
-        (e, _) => place.broken(format_args!("its header (from byte 8): {e}")),
+        (SafeTensorError::MetadataIncompleteBuffer, _) => {
+            place.broken(say!("the data does not end where the header says; the file has {have} bytes", have))
+        }
+        (e, _) => place.broken(say!("its header (from byte 8): {e}", e)),
     }
 }

@@ -59,7 +59,7 @@ fn failed_checks_and_bad_indices_stop_the_run() {
         program.directives = vec![Directive::Action(action)];
         let (result, _) = run_on(program, backend);
         let e = result.expect_err("a failure");
-        (e.exit_code(), e.diagnostic().unwrap().code.code, e.diagnostic().unwrap().message.clone())
+        (e.exit_code(), e.diagnostic().unwrap().code.code, e.diagnostic().unwrap().message.english())
     };
     for backend in [Backend::Jit, Backend::Loops, Backend::Graph] {
         let (exit, code, message) = outcome(&mut s.program, print(vec![value(hot)], on.clone()), backend);
