@@ -5,7 +5,8 @@
 //! - `nn file=NAME.nn`, the program `docs/lessons/programs/NAME.nn`, which checks without a word, or with
 //!   `fails=NN0107` or `warns=NN0504` as its first one;
 //! - `console`, commands after `$ ` and all that they print; `exit=3` is their exit code if it is not 0, and
-//!   `cpu=avx2` says that the output is that of a processor with AVX2 (elsewhere only the exit code is compared);
+//!   `cpu=avx2` says that the output is that of a processor with AVX2 and nothing wider (elsewhere only the exit code is
+//!   compared);
 //! - `text`, which nothing prints.
 //!
 //! With `lines=3-5,9-` the first two show these lines alone, and `…` for others. A picture of a lesson is a file that a
@@ -152,7 +153,7 @@ fn renewed(info: &str, lines: &[&str], terminal: &mut Terminal) -> Vec<String> {
     }
     assert!(info.starts_with("console"), "a program needs a file, and this is no fence of a lesson: {info}");
     let expected = option(info, "exit").map_or(0, |code| code.parse().expect("an exit code"));
-    let same_cpu = option(info, "cpu").is_none_or(|_| cfg!(target_arch = "x86_64") && has_avx2());
+    let comparable = option(info, "cpu").is_none_or(|_| is_avx2_the_widest());
     let mut out = Vec::new();
     for command in commands(lines) {
         let (code, said) = terminal.said(command);
@@ -160,16 +161,16 @@ fn renewed(info: &str, lines: &[&str], terminal: &mut Terminal) -> Vec<String> {
         out.push(format!("$ {command}"));
         out.extend(selected(&said, info));
     }
-    if same_cpu { out } else { lines.iter().map(|l| l.to_string()).collect() }
+    if comparable { out } else { lines.iter().map(|l| l.to_string()).collect() }
 }
 
 #[cfg(target_arch = "x86_64")]
-fn has_avx2() -> bool {
+fn is_avx2_the_widest() -> bool {
     std::arch::is_x86_feature_detected!("avx2") && !std::arch::is_x86_feature_detected!("avx512f")
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn has_avx2() -> bool {
+fn is_avx2_the_widest() -> bool {
     false
 }
 
