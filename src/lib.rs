@@ -17,7 +17,7 @@
 //! from each op's definition, and [`loops::eval`] runs a loop program with the very bits of machine code.
 //!
 //! # Reading order
-//! 1. [`source`] and [`diag`]: positions, and what is said about them.
+//! 1. [`source`], [`diag`] and [`lang`]: positions, what is said about them, and in which language.
 //! 2. [`syntax::ast`], [`ir::graph`], [`ir::op`], [`loops::types`]: the four data structures; the last states the
 //!    order of operations, which is what "the same bits" means.
 //! 3. [`ops`]: one op, one row. [`scalar`]: what a row's per-element instructions mean, written once over

@@ -6,7 +6,7 @@ use crate::diag::Diagnostic;
 use crate::diag::codes::directive as codes;
 use crate::ir::dim::{Dim, ShapeText};
 use crate::ir::graph::NodeId;
-use crate::lang::say;
+use crate::lang::{Text, say};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, Feed};
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl Cx<'_> {
         }
         let text = say!("nothing feeds `{name}` in `{directive}` on `{dataset}`", name, directive, dataset);
         let columns: Vec<String> = d.columns.iter().map(|c| c.name.to_string()).collect();
-        let has = if columns.is_empty() { "no columns".to_string() } else { columns.join(", ") };
+        let has = if columns.is_empty() { "no columns".into() } else { Text::verbatim(columns.join(", ")) };
         let mut diag = Diagnostic::error(&codes::NOT_FED, span, text)
             .other(self.program.placeholders[p].span, say!("`{name}` is declared here", name))
             .note(say!("the columns of `{dataset}` are: {has}", dataset, has));

@@ -265,7 +265,7 @@ impl Cx<'_> {
                     return value;
                 }
                 if matches!(word.name.as_str(), "str" | "fn") && !value.is_poison() {
-                    let kind = if word.name == "str" { "a string" } else { "a function" };
+                    let kind = Text::from(if word.name == "str" { "a string" } else { "a function" });
                     self.error(
                         &codes::KIND,
                         span,

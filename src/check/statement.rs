@@ -11,7 +11,7 @@ use crate::check::program::{
 use crate::check::value::Value;
 use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
-use crate::lang::say;
+use crate::lang::{Text, say};
 use crate::source::Span;
 use crate::syntax;
 use crate::syntax::ast::{self, Expr, ExprKind, Ident, Statement, StatementKind, TypeExpr};
@@ -291,7 +291,7 @@ impl Cx<'_> {
         self.bind(name, Value::Node(node), Role::Measure(index));
     }
 
-    fn measured(&mut self, (value, span): Placed, word: &str) -> Option<crate::ir::graph::NodeId> {
+    fn measured(&mut self, (value, span): Placed, word: &'static str) -> Option<crate::ir::graph::NodeId> {
         let node = self.tensor(&value, span, None)?;
         let ty = self.b.ty(node).clone();
         if !ty.shape.is_empty() {
@@ -300,7 +300,7 @@ impl Cx<'_> {
                 Diagnostic::error(
                     &codes::NOT_SCALAR,
                     span,
-                    say!("a {word} is one number, this is {ty}", word, ty),
+                    say!("a {word} is one number, this is {ty}", word = Text::from(word), ty),
                 )
                 .fix(say!("write `mean({text})` or `sum({text})`", text)),
             );

@@ -16,7 +16,7 @@ use crate::diag::codes::{directive as codes, lint};
 use crate::ir::build::Builder;
 use crate::ir::graph::{Function, Graph, NodeId};
 use crate::ir::op::{OpDef, Vjp};
-use crate::lang::say;
+use crate::lang::{Text, say};
 use crate::source::Span;
 use crate::syntax::ast::{self, BinaryOp, Expr, TrainItemKind, Unit};
 use std::collections::BTreeSet;
@@ -194,7 +194,7 @@ impl Cx<'_> {
                         let n = self.b.graph.node(at);
                         let (op, place) = (n.op, n.span);
                         let name = op.symbol.unwrap_or(op.name);
-                        let reason = cut_reason(op);
+                        let reason = Text::from(cut_reason(op));
                         d.message = say!(
                             "`{loss_name}` does not vary smoothly with `{variable}`",
                             loss_name,
@@ -261,8 +261,12 @@ impl Cx<'_> {
         if let Some((_, v)) = others.first() {
             let what =
                 if v.kind == VariableKind::State { "a state, which its layer updates" } else { "frozen" };
-            let d = Diagnostic::error(&codes::SETTING, e.span, say!("`{v}` is {what}", v = v.name, what))
-                .other(v.span, "declared here");
+            let d = Diagnostic::error(
+                &codes::SETTING,
+                e.span,
+                say!("`{v}` is {what}", v = v.name, what = Text::from(what)),
+            )
+            .other(v.span, "declared here");
             self.report(d);
             return None;
         }

@@ -4,7 +4,7 @@ use crate::cli::Exit;
 use crate::cli::explain::{filled, indented};
 use crate::cli::shell::Shell;
 use crate::ir::op::{Class, OpDef, ParamKind, Vjp};
-use crate::lang::say;
+use crate::lang::{Lang, Text, say};
 use crate::{ops, prelude};
 
 #[derive(clap::Args, Debug)]
@@ -16,14 +16,14 @@ pub struct Args {
 
 pub fn run(args: &Args, shell: &Shell) -> Exit {
     let Some(name) = &args.name else {
-        shell.out(&list());
+        shell.out(&list(shell.lang));
         return Exit::OK;
     };
     let op = ops::find(name).or_else(|| ops::by_symbol(name)).filter(|op| is_public(op));
     if let Some(entry) = prelude::find(name) {
         shell.out(&definition(&entry));
     } else if let Some(op) = op {
-        shell.out(&op_page(op));
+        shell.out(&op_page(op, shell.lang));
     } else {
         let mut known: Vec<&str> = ops::all().filter(|o| is_public(o)).map(|o| o.name).collect();
         known.extend(prelude::all().iter().map(|e| e.name));
@@ -43,9 +43,9 @@ fn is_public(op: &OpDef) -> bool {
     !matches!(op.class, Class::Leaf | Class::Internal)
 }
 
-fn list() -> String {
+fn list(lang: Lang) -> String {
     let ops: Vec<&str> = ops::all().filter(|o| is_public(o)).map(|o| o.name).collect();
-    let mut text = format!("Primitive ops\n{}", wrapped(&ops));
+    let mut text = format!("{}\n{}", Text::from("Primitive ops").in_(lang), wrapped(&ops));
     for (i, (file, _)) in prelude::files().iter().enumerate() {
         let names: Vec<&str> = prelude::all().iter().filter(|e| e.file == i).map(|e| e.name).collect();
         text.push_str(&format!("\n{file}\n{}", wrapped(&names)));
@@ -79,7 +79,7 @@ fn definition(entry: &prelude::Entry) -> String {
     format!("{text}\n{}", indented(&code.join("\n")))
 }
 
-fn op_page(op: &OpDef) -> String {
+fn op_page(op: &OpDef, lang: Lang) -> String {
     let operands: Vec<String> = if op.class == Class::Joining {
         vec!["[a, b, …]".into()]
     } else if op.arity == 1 {
@@ -96,13 +96,16 @@ fn op_page(op: &OpDef) -> String {
             format!("{}({})", op.name, operands.iter().cloned().chain(params).collect::<Vec<_>>().join(", "))
         }
     };
-    let mut text = format!("{call}\n\n{}\n", op.doc);
+    let mut text = format!("{call}\n\n{}\n", Text::from(op.doc).in_(lang));
     match op.vjp {
-        Vjp::Never(why) => text.push_str(&format!("\nNo gradient: {why}\n")),
+        Vjp::Never(why) => {
+            let why = Text::from(why);
+            text.push_str(&format!("\n{}\n", say!("No gradient: {why}", why).in_(lang)));
+        }
         Vjp::Rule(_) if !op.why.is_empty() => {
-            text.push_str("\nGradient\n");
+            text.push_str(&format!("\n{}\n", Text::from("Gradient").in_(lang)));
             for why in op.why {
-                text.push_str(&format!("    {why}\n"));
+                text.push_str(&format!("    {}\n", Text::from(*why).in_(lang)));
             }
         }
         Vjp::Rule(_) => {}

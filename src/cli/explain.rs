@@ -3,8 +3,8 @@
 use crate::cli::Exit;
 use crate::cli::shell::Shell;
 use crate::diag::codes;
-use crate::lang::say;
-use unicode_width::UnicodeWidthStr;
+use crate::diag::render::wrapped;
+use crate::lang::{Text, say};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -16,7 +16,7 @@ pub struct Args {
 pub fn run(args: &Args, shell: &Shell) -> Exit {
     let Some(wanted) = &args.code else {
         for c in codes::all() {
-            shell.out(&format!("{}  {}\n", c.code, c.title));
+            shell.out(&format!("{}  {}\n", c.code, Text::from(c.title).in_(shell.lang)));
         }
         return Exit::OK;
     };
@@ -24,10 +24,11 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         shell.error(say!("no diagnostic has the code `{wanted}`; `nn explain` lists them", wanted));
         return Exit::USAGE;
     };
-    shell.out(&format!("{}: {}\n\n{}", c.code, c.title, filled(c.explanation)));
+    let say = |text: &'static str| Text::from(text).in_(shell.lang);
+    shell.out(&format!("{}: {}\n\n{}", c.code, say(c.title), filled(&say(c.explanation))));
     for (title, text) in [("Fails", c.failing), ("Mended", c.mended)] {
         if !text.trim().is_empty() {
-            shell.out(&format!("\n{title}:\n\n{}", indented(text)));
+            shell.out(&format!("\n{}:\n\n{}", say(title), indented(text)));
         }
     }
     Exit::OK
@@ -35,22 +36,8 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
 
 /// A paragraph in lines of at most 78 columns.
 pub fn filled(text: &str) -> String {
-    let mut out = String::new();
-    let mut width = 0;
-    for word in text.split_whitespace() {
-        let columns = word.width();
-        if width > 0 && width + 1 + columns > 78 {
-            out.push('\n');
-            width = 0;
-        }
-        if width > 0 {
-            out.push(' ');
-            width += 1;
-        }
-        out.push_str(word);
-        width += columns;
-    }
-    out + "\n"
+    let words: Vec<&str> = text.split_whitespace().collect();
+    wrapped(&words.join(" "), 78, 0).join("\n") + "\n"
 }
 
 /// Four spaces before each line.

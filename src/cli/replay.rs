@@ -183,11 +183,8 @@ pub fn show(loaded: &Loaded, options: &Options, train: usize, step: i64, shell: 
             shell.out(&table);
             let told = match &found {
                 Found::Here(c) => {
-                    say!(
-                        "the first value that is no number: {sentence}\n{operands}",
-                        sentence = sentence(c, step),
-                        operands = operands(c)
-                    )
+                    let first = say!("the first value that is no number: {it}", it = sentence(c, step));
+                    Text::joined([first, operands(c)], "\n")
                 }
                 Found::Before(name) => say!("`{name}` was no number before step {step}", name, step),
                 Found::Data { name, at, value } => {

@@ -9,6 +9,7 @@ mod shown;
 #[cfg(test)]
 mod tests;
 
+pub use human::wrapped;
 pub use shown::Shown;
 
 use crate::diag::{Diagnostic, Diagnostics, Severity};

@@ -5,6 +5,8 @@
 //! as it is only where [`Text::verbatim`] or a hole says so, and our own words cannot slip past the tables.
 //! This module never knows what a text is about.
 
+pub mod zh;
+
 use std::fmt::Display;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -20,7 +22,7 @@ pub struct Text {
     /// English, and the key of every table.
     template: &'static str,
     /// In the order in which they were given; another language may name them in its own.
-    holes: Vec<(&'static str, Hole)>,
+    holes: Box<[(&'static str, Hole)]>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,7 +49,7 @@ pub(crate) use say;
 
 impl Text {
     pub fn new(template: &'static str, holes: Vec<(&'static str, Hole)>) -> Text {
-        Text { template, holes }
+        Text { template, holes: holes.into() }
     }
 
     /// Code, names, or what somebody else said: the same in every language.
@@ -83,7 +85,7 @@ impl Text {
     pub fn in_(&self, lang: Lang) -> String {
         let template = match lang {
             Lang::En => self.template,
-            Lang::Zh => translated(self.template),
+            Lang::Zh => zh::table().get(self.template).copied().unwrap_or(self.template),
         };
         // Without holes, a brace is a brace.
         if self.holes.is_empty() {
@@ -153,10 +155,6 @@ fn parts(template: &str) -> Vec<Part<'_>> {
     }
     out.push(Part::Text(rest));
     out
-}
-
-fn translated(template: &'static str) -> &'static str {
-    template
 }
 
 /// Whether each hole of a template has a name in the list, and each name a hole. Read when `nn` is compiled.

@@ -7,7 +7,7 @@ use crate::ir::op::{
     Class, EvalCx, Fault, FaultKind, InferCx, Kernel, OpDef, Param, ParamKind, SliceStep, TypeErrorKind,
     View, Vjp,
 };
-use crate::lang::say;
+use crate::lang::{Text, say};
 use crate::ops::build::{self, Keep};
 use crate::ops::infer;
 use crate::ops::samples;
@@ -399,7 +399,7 @@ fn part_fits(c: &InferCx<'_>, i: usize, shape_fits: bool) -> Result<(), crate::i
         i,
         t,
         first,
-        what
+        what = Text::from(what)
     );
     Err(infer::at(infer::error(kind, message), i))
 }

@@ -439,7 +439,14 @@ pub fn convert(values: Tensor, dtype: DType, name: &str, span: Span) -> Result<T
             _ if x.fract() == 0.0 => ("is beyond its range", "declare the column as i64 or f64"),
             _ => ("is no integer", "declare the column as f32, or write `cast(…, i64)` to cut fractions off"),
         };
-        let text = say!("column `{name}` is {dtype}, and {x} in row {row} {why}", name, dtype, x, row, why);
+        let text = say!(
+            "column `{name}` is {dtype}, and {x} in row {row} {why}",
+            name,
+            dtype,
+            x,
+            row,
+            why = Text::from(why)
+        );
         return Err(RunError::program(Diagnostic::error(&codes::NOT_AN_INTEGER, span, text).fix(fix)));
     }
     Ok(values.cast(dtype))

@@ -3,7 +3,7 @@
 use crate::check::program::{Dataset, Program, Source};
 use crate::diag::Diagnostic;
 use crate::diag::codes::data as codes;
-use crate::lang::say;
+use crate::lang::{Text, say};
 use crate::runtime::error::RunError;
 use crate::source::{FileId, Span};
 use std::collections::BTreeSet;
@@ -29,7 +29,7 @@ pub(super) fn check(program: &Program, data: &[(String, PathBuf)]) -> Result<(),
             }
             _ if read.is_empty() => say!("`{name}` reads no file", name),
             _ if read.len() > 1 => {
-                let read = Vec::from_iter(read).join(" and ");
+                let read = Text::joined(read.iter().map(Text::verbatim), " and ");
                 say!("`{name}` reads {read}, and one file cannot stand for both", name, read)
             }
             _ => continue,

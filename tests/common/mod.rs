@@ -13,9 +13,9 @@ pub fn nn() -> Command {
     Command::new(env!("CARGO_BIN_EXE_nn"))
 }
 
-/// Runs `nn` in `dir`; output never depends on a terminal.
+/// Runs `nn` in `dir`; output never depends on a terminal or a locale.
 pub fn run_in(dir: &Path, args: &[&str]) -> Output {
-    nn().args(args).current_dir(dir).env("NO_COLOR", "1").output().expect("nn starts")
+    nn().args(args).current_dir(dir).env("NO_COLOR", "1").env("LC_ALL", "C").output().expect("nn starts")
 }
 
 pub fn stdout(output: &Output) -> String {

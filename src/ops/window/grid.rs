@@ -126,7 +126,7 @@ pub(super) fn checked_grid(c: &InferCx<'_>, window: Option<[i64; 2]>, channels: 
                 "`{name}`: a window {window} {what} does not fit into {x}, {size} {what}",
                 name,
                 window,
-                what,
+                what = Text::from(what),
                 x,
                 size
             ));

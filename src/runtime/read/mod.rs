@@ -89,7 +89,7 @@ impl<'a> Input<'a> {
                     return Err(place.broken(say!(
                         "the file ends at byte {at}, inside {part} (bytes {start} to {end})",
                         at = self.at,
-                        part,
+                        part = Text::from(part),
                         start,
                         end = start + wanted as u64
                     )));

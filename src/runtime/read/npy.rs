@@ -2,7 +2,7 @@
 //! `shape`; then the elements.
 
 use crate::diag::codes::data as codes;
-use crate::lang::say;
+use crate::lang::{Text, say};
 use crate::runtime::error::RunError;
 use crate::runtime::limits::Budget;
 use crate::runtime::read::array::{Claim, Element};
@@ -43,7 +43,11 @@ pub fn read(mut input: Input<'_>, memory: &mut Budget, place: Place<'_>) -> Resu
     let claim = header.parse().map_err(|wrong| match wrong {
         Wrong::Syntax(expected) => {
             let at = 8 + digits + header.at;
-            place.broken(say!("byte {at}, in the header: {expected} was expected", at, expected))
+            place.broken(say!(
+                "byte {at}, in the header: {expected} was expected",
+                at,
+                expected = Text::from(expected)
+            ))
         }
         Wrong::Element(text) => RunError::file(
             place
@@ -63,7 +67,7 @@ enum Wrong {
     /// What was expected instead.
     Syntax(&'static str),
     /// The element type, as written.
-    Element(String),
+    Element(Text),
 }
 
 struct Header<'a> {
@@ -157,7 +161,7 @@ impl Header<'_> {
     /// The element type, and whether it is big-endian.
     fn element(&mut self) -> Result<(Element, bool), Wrong> {
         if self.peek() == Some(b'[') {
-            return Err(Wrong::Element("records with fields".to_string()));
+            return Err(Wrong::Element("records with fields".into()));
         }
         let text = self.string()?;
         let (order, kind) = match text.split_first() {
@@ -186,7 +190,11 @@ impl Header<'_> {
                     Some(b'V') => "raw bytes",
                     _ => "of an unknown type",
                 };
-                return Err(Wrong::Element(format!("{what} (`{}`)", text.escape_ascii())));
+                return Err(Wrong::Element(say!(
+                    "{what} (`{text}`)",
+                    what = Text::from(what),
+                    text = text.escape_ascii()
+                )));
             }
         };
         Ok((element, order == b'>'))
