@@ -74,6 +74,7 @@ function choose(moment) {
   document.getElementById("moment").textContent = text;
   slider.setAttribute("aria-valuetext", text);
   refreshTip();
+  placeTip();
   draw();
 }
 
@@ -135,14 +136,19 @@ function showTip(target) {
   target.setAttribute("aria-describedby", "tip");
   refreshTip();
   tip.hidden = false;
+  placeTip();
+}
+
+function placeTip() {
+  if (!tipOf) return;
   // Below what it is about, or above where there is no room; always inside the window.
-  const at = target.getClientRects()[0] || target.getBoundingClientRect();
+  const at = tipOf.getClientRects()[0] || tipOf.getBoundingClientRect();
   const { width, height } = tip.getBoundingClientRect();
   const room = { width: document.documentElement.clientWidth, height: window.innerHeight };
   const below = at.bottom + 6;
   const top = below + height <= room.height ? below : Math.max(4, at.top - height - 6);
   tip.style.left = `${Math.max(4, Math.min(at.left, room.width - width - 4))}px`;
-  tip.style.top = `${top}px`;
+  tip.style.top = `${Math.min(top, room.height - height - 4)}px`;
 }
 
 function hideTip() {
@@ -177,7 +183,7 @@ function withTips(targets) {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") hideTip();
 });
-window.addEventListener("scroll", hideTip, { passive: true });
+document.addEventListener("scroll", placeTip, { passive: true, capture: true });
 
 // A box of the graph is about the item of its name; its own title would be a second tooltip.
 function markGraph(picture) {
