@@ -39,7 +39,7 @@ pub fn page(
 }
 
 pub fn write(path: &Path, page: Result<Page, RunError>, sources: &Sources, shell: &Shell) -> Exit {
-    match page.map(|page| std::fs::write(path, page.html())) {
+    match page.map(|page| std::fs::write(path, page.html(shell.lang))) {
         Ok(Ok(())) => Exit::OK,
         Ok(Err(e)) => unwritable(path, &e, shell),
         Err(e) => run::failed(&e, sources, shell),

@@ -2,7 +2,6 @@
 
 use crate::autodiff;
 use crate::check::program::{DataRef, DataUse, Input, MeasureKind, Program, Train};
-use crate::explain::text::Heading;
 use crate::explain::{self, Request};
 use crate::ir::build::Builder;
 use crate::ir::graph::{Function, NodeId};
@@ -81,14 +80,10 @@ pub fn collect(session: &mut Session<'_>, sources: &Sources, ended: Ended) -> Re
         let measure = &program.measures[train.loss];
         let title = format!("loss {}, {}", measure.name, name(measure.span));
         let picture = Picture::new(title.clone(), pass, &measure.name, true, Numbered::default());
-        let heading = Heading {
-            statement: sources.line_of(measure.span).trim().to_string(),
-            place: name(measure.span),
-        };
         Figure {
             title,
             graph: svg::print(&fold(picture, fold::MOST)),
-            derivation: derivation(program, train, &heading),
+            derivation: derivation(program, sources, train, name(measure.span)),
         }
     });
     Ok(Page {
@@ -111,13 +106,16 @@ fn base_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-/// The text of the derivation; another form of it goes in here.
-fn derivation(program: &Program, train: &Train, heading: &Heading) -> Option<String> {
+/// The derivation rule by rule, as HTML.
+fn derivation(program: &Program, sources: &Sources, train: &Train, place: String) -> Option<String> {
     let variables: Vec<NodeId> = train.gradients.iter().map(|(v, _)| program.variables[*v].node).collect();
-    let loss = program.measures[train.loss].node;
-    let request = Request { loss, variables: &variables, wrt: &variables };
+    let measure = &program.measures[train.loss];
+    let request = Request { loss: measure.node, variables: &variables, wrt: &variables };
     let derivation = explain::derive(&program.graph, &request).ok()?;
-    Some(explain::text::print(&derivation, Some(heading)))
+    let page = explain::page::Page::new(&program.graph, sources, measure.span, derivation);
+    let mut page = page.explained(&program.graph, sources, &request);
+    page.heading.place = place;
+    Some(explain::html::fragment(&page))
 }
 
 /// What is known of each recorded step: of items and of measures, by number.

@@ -20,6 +20,11 @@ function colour(part) {
   return `rgb(${shade(part).join(",")})`;
 }
 
+// From paper to the dark end of the scale.
+function stain(part) {
+  return `rgb(${SCALE[0].map((dark) => Math.round(255 + (dark - 255) * part)).join(",")})`;
+}
+
 function ink(part) {
   return part > 0.5 ? "#000" : "#fff";
 }
@@ -266,15 +271,14 @@ drawers.confusion = (panel) => {
     const rows = counts.map((row, i) => {
       const total = Math.max(row.reduce((a, b) => a + b, 0), 1);
       const cells = row.map((n) => {
-        // Few are bright, as paper is.
-        const part = 1 - n / total;
-        return element("td", { style: `background:${colour(part)};color:${ink(part)}` }, String(n));
+        const part = n / total;
+        return element("td", { style: `background:${stain(part)};color:${part > 0.5 ? "#fff" : "#000"}` }, String(n));
       });
       return element("tr", {}, heading(names[i], "row"), ...cells);
     });
     const caption = element("caption", {}, `${data}: ${say("right", { n: right, all })}`);
     return element("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": data },
-      element("table", { class: "cells" }, caption, head, ...rows));
+      element("table", { class: "cells counts" }, caption, head, ...rows));
   });
   box.replaceChildren(...parts.flatMap((p) => [p, element("p")]));
 };

@@ -1,7 +1,8 @@
 //! The page: one file of HTML with its own style, script and data.
 
+use crate::lang::Lang;
 use crate::picture::svg::escaped;
-use crate::report::labels::{ENGLISH, label};
+use crate::report::labels::{label, labels};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -28,12 +29,14 @@ pub struct Figure {
     pub title: String,
     /// SVG
     pub graph: String,
+    /// HTML
     pub derivation: Option<String>,
 }
 
 impl Page {
-    pub fn html(&self) -> String {
-        let sections = self.sections();
+    pub fn html(&self, lang: Lang) -> String {
+        let sections = self.sections(lang);
+        let label = |key: &str| label(key, lang);
         let mut tabs = String::new();
         let mut panels = String::new();
         for (i, (key, content)) in sections.iter().enumerate() {
@@ -54,9 +57,10 @@ impl Page {
             let _ = write!(notes, "<p class=\"note\">{}</p>", label(key));
         }
         let mut data = self.data.clone();
-        data["labels"] = ENGLISH.iter().map(|(key, text)| (key.to_string(), Value::from(*text))).collect();
+        data["labels"] = labels(lang).map(|(key, text)| (key.to_string(), Value::from(text))).collect();
         // In this order: what a program says cannot stand for a part of the page.
         let parts = [
+            ("{{lang}}", if lang == Lang::Zh { "zh" } else { "en" }.to_string()),
             ("{{title}}", escaped(&self.title)),
             ("{{style}}", STYLE.to_string()),
             ("{{script}}", SCRIPT.to_string()),
@@ -73,8 +77,8 @@ impl Page {
     }
 
     /// What applies to the program: the key of a section, and what stands in it before the script runs.
-    fn sections(&self) -> Vec<(&'static str, String)> {
-        let help = |key: &str| format!("<p class=\"help\">{}</p>", label(key));
+    fn sections(&self, lang: Lang) -> Vec<(&'static str, String)> {
+        let help = |key: &str| format!("<p class=\"help\">{}</p>", label(key, lang));
         let has = |key: &str| self.data[key].as_array().is_some_and(|a| !a.is_empty());
         let has_moments = has("moments");
         let mut sections = vec![(
@@ -106,12 +110,7 @@ impl Page {
             let help = if text.is_empty() { String::new() } else { help(text) };
             sections.push((key, format!("{help}<div class=\"drawn\"></div>")));
         }
-        let derivations: String = self
-            .figures
-            .iter()
-            .filter_map(|f| f.derivation.as_ref())
-            .map(|d| format!("<pre class=\"box\" tabindex=\"0\">{}</pre>", escaped(d)))
-            .collect();
+        let derivations: String = self.figures.iter().filter_map(|f| f.derivation.clone()).collect();
         if !derivations.is_empty() {
             sections.push(("derivation", derivations));
         }
