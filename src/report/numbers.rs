@@ -26,19 +26,15 @@ pub fn number(x: f64) -> Value {
 /// Least, mean, largest element and the square root of the sum of squares.
 pub fn summary(values: &ArrayD<f64>) -> Value {
     let n = values.len().max(1) as f64;
-    let least = values.iter().copied().fold(f64::INFINITY, least);
-    let largest = -values.iter().map(|x| -x).fold(f64::INFINITY, least_of_negated);
+    let smallest = values.iter().copied().fold(f64::INFINITY, least);
+    let largest = -values.iter().map(|x| -x).fold(f64::INFINITY, least);
     let norm = values.iter().map(|x| x * x).sum::<f64>().sqrt();
-    Value::Array([least, values.sum() / n, largest, norm].map(number).into())
+    Value::Array([smallest, values.sum() / n, largest, norm].map(number).into())
 }
 
 /// NaN wins, so that it is seen.
 fn least(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
-}
-
-fn least_of_negated(a: f64, b: f64) -> f64 {
-    least(a, b)
 }
 
 /// A value in one step.
@@ -160,10 +156,11 @@ mod tests {
         let s = shot(&[66, 2], (0..132).map(f64::from).collect());
         let json = series(&[Some(s)]);
         assert_eq!(json["grid"], json!([22, 2, 3, 1]));
-        // Rows 0, 1 and 2 of the first column are 0, 2 and 4; the last ones 126, 128, 130, and 131 beside them.
+        // Rows 0, 1 and 2 of the first column are 0, 2 and 4, the last of the second 127, 129 and 131; the means 122, 123,
+        // 128 and 129 lie at 59.5, 60.02, 62.5 and 63 of 63 levels.
         assert_eq!(json["range"], json!([2, 129]));
         let cells = json["steps"][0]["cells"].as_str().expect("cells");
-        assert_eq!((cells.len(), &cells[..2], &cells[42..]), (44, "AA", "+/"));
+        assert_eq!((cells.len(), &cells[..2], &cells[40..]), (44, "AA", "88//"));
         assert_eq!(json["steps"][0].get("all"), None);
     }
 }
