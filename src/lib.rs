@@ -27,7 +27,7 @@
 //!    streams.
 //! 6. [`explain`]: the gradient as a person would write it; [`trace`]: the numbers of one step; [`picture`]: the
 //!    graph as a person would draw it; [`gradcheck`]: the gradient against differences; [`advice`]: what
-//!    a teacher says after a look at the numbers.
+//!    a teacher says after a look at the numbers; [`fuzz`]: random programs and what must hold for each.
 //! 7. [`model`]: a program as a value, for snapshots in Rust tests; [`report`]: a run as one page.
 //! 8. [`cli`]: one file a subcommand, the only part that prints.
 
@@ -39,6 +39,7 @@ pub mod codegen;
 pub mod diag;
 pub mod driver;
 pub mod explain;
+pub mod fuzz;
 pub mod gradcheck;
 pub mod interp;
 pub mod ir;

@@ -7,6 +7,7 @@ mod cost;
 mod diff;
 mod doc;
 mod explain;
+mod fuzz;
 mod grad;
 mod gradcheck;
 mod graph;
@@ -102,6 +103,8 @@ enum Command {
     Diff(diff::Args),
     /// Measure the first train directive.
     Bench(bench::Args),
+    /// Run random programs and test what must hold for each.
+    Fuzz(fuzz::Args),
     /// Say what an op, a function or an optimizer does.
     Doc(doc::Args),
     /// Explain a diagnostic.
@@ -133,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Snapshot(args) => snapshot::run(&args, shell),
         Command::Diff(args) => diff::run(&args, shell),
         Command::Bench(args) => bench::run(&args, shell),
+        Command::Fuzz(args) => fuzz::run(&args, shell),
         Command::Doc(args) => doc::run(&args, shell),
         Command::Explain(args) => explain::run(&args, shell),
     })

@@ -135,10 +135,13 @@ fn shared_dims(a: &Function, b: &Function) -> Told {
     shared(symbols(a), symbols(b))
 }
 
+/// The name that a leaf or a draw is known by.
+fn own_name(node: &Node) -> Option<Arc<str>> {
+    node.attrs.str("name").or_else(|| node.attrs.str("stream")).cloned()
+}
+
 fn shared_leaves(a: &Function, b: &Function) -> Told {
-    let names = |f: &Function| -> BTreeSet<Arc<str>> {
-        f.graph.nodes.iter().filter_map(|n| n.attrs.str("name").cloned()).collect()
-    };
+    let names = |f: &Function| -> BTreeSet<Arc<str>> { f.graph.nodes.iter().filter_map(own_name).collect() };
     shared(names(a), names(b))
 }
 
@@ -196,12 +199,12 @@ impl<'a> Side<'a> {
                     symbols.entry(symbol).or_insert_with(|| Dim::symbol(format!("size {number}")));
                 }
             }
-            if let Some(name) = node.attrs.str("name") {
+            if let Some(name) = own_name(node) {
                 let next = names.len() as u32 + 1;
                 let order = *names.entry(name.clone()).or_insert(next);
                 identity[id.index()] = match leaves {
                     Told::ByOrder => order,
-                    Told::ByName => kinds.shallow(format!("the leaf {name}")),
+                    Told::ByName => kinds.shallow(format!("named {name}")),
                 };
             }
         }
@@ -252,7 +255,9 @@ fn signature(node: &Node, symbols: &BTreeMap<Arc<str>, Dim>) -> String {
     let dims = |dims: &[Dim]| dims.iter().map(put).collect::<Vec<Dim>>();
     let attr = |(name, attr): &(&'static str, Attr)| {
         let renamed = match attr {
-            Attr::Str(_) if *name == "name" => return None,
+            Attr::Str(_) => return None,
+            // Of random numbers: made of the root seed and the name.
+            Attr::Int(_) if *name == "key" => return None,
             Attr::Dims(d) => Attr::Dims(dims(d)),
             other => other.clone(),
         };
