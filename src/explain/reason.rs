@@ -181,8 +181,8 @@ fn label(graph: &Graph, names: &Plain, id: NodeId) -> String {
     names.values.get(&id).cloned().unwrap_or_else(|| "it".into())
 }
 
-fn count<'a>(dims: impl Iterator<Item = &'a Dim>) -> String {
-    let product = dims.fold(Some(Dim::constant(1)), |n, d| n?.mul(d));
+fn count<'a>(mut dims: impl Iterator<Item = &'a Dim>) -> String {
+    let product = dims.try_fold(Dim::constant(1), |n, d| n.mul(d));
     product.map_or_else(|| "n".into(), |n| n.to_string())
 }
 
