@@ -51,8 +51,8 @@ pub struct Model {
 /// What is wrong with a program; its text is that of `nn check`, without colour.
 #[derive(Debug)]
 pub struct CompileError {
-    found: Diagnostics,
-    sources: Sources,
+    pub(crate) found: Diagnostics,
+    pub(crate) sources: Sources,
 }
 
 impl fmt::Display for CompileError {

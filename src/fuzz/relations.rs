@@ -1,12 +1,11 @@
 //! THE TABLE OF RELATIONS: what holds for every program. A row is a name, what it says, and a function that compares.
 
 use crate::check::program::{Overrides, Program};
-use crate::diag::{Diagnostics, render};
 use crate::driver;
 use crate::fuzz::program::{Model, Variation};
 use crate::gradcheck;
 use crate::ir::print;
-use crate::lang::Lang;
+use crate::model::CompileError;
 use crate::runtime::engine::{Backend, Settings};
 use crate::runtime::error::RunError;
 use crate::runtime::files::{Files, InMemory};
@@ -109,11 +108,8 @@ impl Case {
 
 pub fn checked(text: &str) -> Result<Program, String> {
     let mut sources = Sources::default();
-    driver::front("program.nn", text, &Overrides::default(), &mut sources).map_err(|d| told(&d, &sources))
-}
-
-fn told(found: &Diagnostics, sources: &Sources) -> String {
-    render::render(found, sources, render::Style::Plain, Lang::En)
+    let checked = driver::front("program.nn", text, &Overrides::default(), &mut sources);
+    checked.map_err(|found| CompileError { found, sources }.to_string())
 }
 
 fn options(backend: Backend, opt: u8, threads: usize) -> Options {
@@ -125,7 +121,7 @@ fn run(program: &Program, options: &Options, files: &dyn Files) -> Outcome {
     let mut output = Collected::default();
     let result = session::run(program, options.clone(), files, &mut output, &mut |_, _| {});
     let error = result.err().map(|e| match e.diagnostic() {
-        Ok(d) => format!("{} (exit {})", d.message.in_(Lang::En), e.exit_code()),
+        Ok(d) => format!("{} (exit {})", d.message.english(), e.exit_code()),
         Err(bug) => format!("{bug}"),
     });
     let saved = files.open("end.npz").ok().and_then(|mut f| {
