@@ -77,6 +77,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         page = page.explained(&program.graph, &loaded.sources, &request);
     }
     page.checked = checked;
+    page.lang = shell.lang;
     shell.out(&match args.format {
         Format::Latex => explain::latex::print(&page),
         Format::Html => explain::html::print(&page),

@@ -44,7 +44,7 @@ pub fn print(page: &Page) -> String {
                 row += " \\\\\n";
             }
             row += &format!("{}{part} &= {gradient} \\\\\n", fraction(&steps.loss, &value(&step.primal)));
-            row += &format!("&\\quad\\text{{\\small {}}}", escaped(&step.reason));
+            row += &format!("&\\quad\\text{{\\small {}}}", escaped(&step.reason.english()));
             rows.push(row);
         }
     }

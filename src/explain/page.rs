@@ -6,6 +6,7 @@ use crate::explain::text::Heading;
 use crate::explain::verify::Checked;
 use crate::explain::{Derivation, Request};
 use crate::ir::graph::{Graph, NodeId};
+use crate::lang::Lang;
 use crate::source::{Sources, Span};
 use std::collections::BTreeMap;
 
@@ -18,6 +19,8 @@ pub struct Page {
     pub checked: Option<Checked>,
     /// `lesson.nn:22` of each value that the user named.
     pub places: BTreeMap<NodeId, String>,
+    /// Of the reasons.
+    pub lang: Lang,
 }
 
 impl Page {
@@ -28,7 +31,7 @@ impl Page {
             statement: sources.line_of(statement).trim().to_string(),
             place: sources.place(statement),
         };
-        Page { heading, derivation, steps: None, checked: None, places }
+        Page { heading, derivation, steps: None, checked: None, places, lang: Lang::En }
     }
 
     /// Adds the derivation rule by rule; one whose rules are too large to be read has none.

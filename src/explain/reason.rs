@@ -5,6 +5,7 @@ use crate::explain::tree::Naming;
 use crate::ir::dim::{Dim, ShapeText};
 use crate::ir::graph::{Graph, NodeId};
 use crate::ir::op::Class;
+use crate::lang::{Hole, Text, say};
 use crate::prelude;
 use crate::source::{SourceFile, Sources, Span};
 
@@ -60,11 +61,11 @@ pub(crate) fn of_operand(
     user: NodeId,
     position: usize,
     origin: &Called,
-) -> String {
+) -> Text {
     let node = graph.node(user);
     let operand = node.operands[position];
     if let Some(why) = &origin.why {
-        return rename(why, &label(graph, names, operand));
+        return Text::verbatim(rename(why, &label(graph, names, operand).english()));
     }
     if node.op.name == "matmul" && node.ty.rank() == 2 {
         return of_product(graph, names, user, position);
@@ -73,30 +74,27 @@ pub(crate) fn of_operand(
     if let Some(data) = data.filter(|_| matches!(node.op.name, "add" | "sub")) {
         let data = through(graph, *data);
         if data != operand {
-            return format!("{} is data: it gets no gradient", names.value(data));
+            return say!("{name} is data: it gets no gradient", name = names.value(data));
         }
     }
     let template =
         if node.op.class == Class::Joining { node.op.why.first() } else { node.op.why.get(position) };
-    let mut text = template.copied().unwrap_or("").to_string();
-    for (slot, at) in [("{a}", 0), ("{b}", 1), ("{c}", 2)] {
-        if let Some(operand) = node.operands.get(at).filter(|_| text.contains(slot)) {
-            text = text.replace(slot, &label(graph, names, *operand));
-        }
+    let template = template.copied().unwrap_or("");
+    let mut holes = vec![("out", Hole::from(&names.value(user)))];
+    for (slot, operand) in ["a", "b", "c"].into_iter().zip(&node.operands) {
+        holes.push((slot, Hole::from(&label(graph, names, *operand))));
     }
-    text = text.replace("{out}", &names.value(user));
-    if text.contains("{n}") {
+    if template.contains("{n}") {
         let whole = &graph.ty(operand).shape;
-        let axes = node.attrs.axes("axis");
-        let n = count(axes.iter().map(|a| &whole[*a]));
-        let divisor = if n.contains(['*', '+', ' ']) { format!("1/({n})") } else { format!("1/{n}") };
-        text = text.replace("1/{n}", &divisor).replace("{n}", &n);
+        let n = count(node.attrs.axes("axis").iter().map(|a| &whole[*a]));
+        let part = if n.contains(['*', '+', ' ']) { format!("1/({n})") } else { format!("1/{n}") };
+        holes.extend([("n", Hole::from(&n)), ("1/n", Hole::from(&part))]);
     }
-    text
+    Text::new(template, holes)
 }
 
 /// Adds to a reason that the value went through a view.
-pub(crate) fn of_view(graph: &Graph, names: &Plain, view: NodeId, reason: &mut String) {
+pub(crate) fn of_view(graph: &Graph, names: &Plain, view: NodeId, reason: &mut Text) {
     let node = graph.node(view);
     let operand = node.operands[0];
     let (from, to) = (&graph.ty(operand).shape, &node.ty.shape);
@@ -113,24 +111,36 @@ pub(crate) fn of_view(graph: &Graph, names: &Plain, view: NodeId, reason: &mut S
     let name = label(graph, names, operand);
     let is_row = copied.len() == 1 && offset == 1 && copied[0].as_symbol().is_some();
     let (to_what, over) = match (is_row, from.is_empty()) {
-        (true, _) => ("every row".to_string(), "the rows".to_string()),
-        (_, true) => ("every element".to_string(), "the elements".to_string()),
-        _ => (format!("{} places", count(copied.into_iter())), "them".to_string()),
+        (true, _) => (Text::from("every row"), Text::from("the rows")),
+        (_, true) => ("every element".into(), "the elements".into()),
+        _ => (say!("{n} places", n = count(copied.into_iter())), "them".into()),
     };
-    *reason = match reason.starts_with("d(a + b)") || reason.is_empty() {
-        true => format!("{name} was added to {to_what}: its gradient is the sum over {over}"),
-        false => format!("{reason}; {name} is used in {to_what}: sum over {over}"),
+    *reason = match reason.english().starts_with("d(a + b)") || reason.is_empty() {
+        true => {
+            say!("{name} was added to {to_what}: its gradient is the sum over {over}", name, to_what, over)
+        }
+        false => {
+            say!(
+                "{reason}; {name} is used in {to_what}: sum over {over}",
+                reason = *reason,
+                name,
+                to_what,
+                over
+            )
+        }
     };
 }
 
 /// Why contributions add.
-pub fn of_sum(name: &str, times: usize) -> String {
-    let times = if times == 2 { "twice".to_string() } else { format!("{times} times") };
-    format!("{name} is used {times}: the contributions add")
+pub fn of_sum(name: &str, times: usize) -> Text {
+    match times {
+        2 => say!("{name} is used twice: the contributions add", name),
+        _ => say!("{name} is used {times} times: the contributions add", name, times),
+    }
 }
 
 /// For `a @ b`: over what is summed, or that no other product has the operand's shape.
-fn of_product(graph: &Graph, names: &Plain, user: NodeId, position: usize) -> String {
+fn of_product(graph: &Graph, names: &Plain, user: NodeId, position: usize) -> Text {
     let node = graph.node(user);
     let shape = |id: NodeId| graph.ty(id).shape.clone();
     let (upstream, wanted, other) =
@@ -150,20 +160,18 @@ fn of_product(graph: &Graph, names: &Plain, user: NodeId, position: usize) -> St
     let (left, right) = match position {
         0 if !node.attrs.flag("ta") => (upstream, if node.attrs.flag("tb") { other } else { turned(&other) }),
         1 if !node.attrs.flag("tb") => (if node.attrs.flag("ta") { other } else { turned(&other) }, upstream),
-        _ => return node.op.why[position].to_string(),
+        _ => return node.op.why[position].into(),
     };
     let short = |s: &[Dim]| ShapeText(s).to_string().replace(", ", ",");
     let product = format!("{} @ {}", short(&left), short(&right));
     match left[1].as_symbol() {
-        Some(size) if **size == *"batch" => format!("{product}: sums over the batch"),
-        Some(size) => format!("{product}: sums over {size}"),
+        Some(size) if **size == *"batch" => say!("{product}: sums over the batch", product),
+        Some(size) => say!("{product}: sums over {size}", product, size),
         None if fitting.len() == 1 => {
-            format!(
-                "{product}: the only product with {}'s shape",
-                label(graph, names, node.operands[position])
-            )
+            let name = label(graph, names, node.operands[position]);
+            say!("{product}: the only product with {name}'s shape", product, name)
         }
-        None => format!("{product}: {}", node.op.why[position]),
+        None => say!("{product}: {why}", product, why = Text::from(node.op.why[position])),
     }
 }
 
@@ -176,9 +184,9 @@ fn through(graph: &Graph, mut id: NodeId) -> NodeId {
     id
 }
 
-fn label(graph: &Graph, names: &Plain, id: NodeId) -> String {
+fn label(graph: &Graph, names: &Plain, id: NodeId) -> Text {
     let id = through(graph, id);
-    names.values.get(&id).cloned().unwrap_or_else(|| "it".into())
+    names.values.get(&id).map_or_else(|| "it".into(), Text::verbatim)
 }
 
 fn count<'a>(mut dims: impl Iterator<Item = &'a Dim>) -> String {

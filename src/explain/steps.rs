@@ -13,6 +13,7 @@ use crate::explain::say::Sayer;
 use crate::explain::tree::Expr;
 use crate::explain::{Derivation, Plain, Request, name_of, values};
 use crate::ir::graph::{Graph, NodeId};
+use crate::lang::Text;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub struct Step {
     /// The number of this contribution and of all, if there are several.
     pub part: Option<(usize, usize)>,
     pub gradient: Expr,
-    pub reason: String,
+    pub reason: Text,
 }
 
 #[derive(Clone, Debug)]

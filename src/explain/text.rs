@@ -110,5 +110,5 @@ pub(crate) fn cells(step: &Step, steps: &Steps, page: &Page, names: &Plain) -> [
     let part = step.part.map(|(i, n)| format!(" ({i} of {n})")).unwrap_or_default();
     let gradient = format!("∂{}/∂{}{part} = {}", steps.loss, value(&step.primal), step.gradient.text(names));
     let meaning = meaning.or(place).unwrap_or_default();
-    [equation.unwrap_or_default(), meaning, gradient, step.reason.clone()]
+    [equation.unwrap_or_default(), meaning, gradient, step.reason.in_(page.lang)]
 }

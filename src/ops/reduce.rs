@@ -127,7 +127,7 @@ pub static MEAN: OpDef = OpDef {
         let value = vjp::spread(b, share, &axes, &shape);
         vec![vjp::moved(b, c, 0, value, |b, m| vjp::spread(b, m, &axes, &shape))]
     }),
-    why: &["the mean of {n} numbers passes 1/{n} to each"],
+    why: &["the mean of {n} numbers passes {1/n} to each"],
     eval: |c| {
         let n = folded(c);
         Ok(fold(c, 0.0, |x, y| x + y).mapv(|x| x / n))
