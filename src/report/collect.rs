@@ -106,8 +106,13 @@ fn base_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-/// The derivation rule by rule, as HTML.
-fn derivation(program: &Program, sources: &Sources, train: &Train, place: String) -> Option<String> {
+/// The derivation rule by rule.
+fn derivation(
+    program: &Program,
+    sources: &Sources,
+    train: &Train,
+    place: String,
+) -> Option<explain::page::Page> {
     let variables: Vec<NodeId> = train.gradients.iter().map(|(v, _)| program.variables[*v].node).collect();
     let measure = &program.measures[train.loss];
     let request = Request { loss: measure.node, variables: &variables, wrt: &variables };
@@ -115,7 +120,7 @@ fn derivation(program: &Program, sources: &Sources, train: &Train, place: String
     let page = explain::page::Page::new(&program.graph, sources, measure.span, derivation);
     let mut page = page.explained(&program.graph, sources, &request);
     page.heading.place = place;
-    Some(explain::html::fragment(&page))
+    Some(page)
 }
 
 /// What is known of each recorded step: of items and of measures, by number.

@@ -1,5 +1,6 @@
 //! The page: one file of HTML with its own style, script and data.
 
+use crate::explain;
 use crate::lang::Lang;
 use crate::picture::svg::escaped;
 use crate::report::labels::{label, labels};
@@ -29,8 +30,7 @@ pub struct Figure {
     pub title: String,
     /// SVG
     pub graph: String,
-    /// HTML
-    pub derivation: Option<String>,
+    pub derivation: Option<explain::page::Page>,
 }
 
 impl Page {
@@ -110,7 +110,9 @@ impl Page {
             let help = if text.is_empty() { String::new() } else { help(text) };
             sections.push((key, format!("{help}<div class=\"drawn\"></div>")));
         }
-        let derivations: String = self.figures.iter().filter_map(|f| f.derivation.clone()).collect();
+        let derivations = self.figures.iter().filter_map(|f| f.derivation.clone());
+        let derivations: String =
+            derivations.map(|page| explain::html::fragment(&explain::page::Page { lang, ..page })).collect();
         if !derivations.is_empty() {
             sections.push(("derivation", derivations));
         }
