@@ -173,3 +173,99 @@ fn every_step_agrees_with_autodiff() {
         assert!(matches!(error, Ok(e) if e < 1e-10), "{name}: {error:?}\n{text}");
     }
 }
+
+/// Every example's gradient as text and as code, on the first rows of its own data.
+#[test]
+fn the_examples_agree_with_autodiff() {
+    let folder = format!("{}/examples", env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.retain(|f| f.extension().is_some_and(|e| e == "nn"));
+    files.sort();
+    assert!(files.len() >= 19, "{files:?}");
+    let mut wrong = String::new();
+    for file in &files {
+        let name = file.file_stem().unwrap().to_string_lossy();
+        if let Err(why) = example_agrees(&name, &std::fs::read_to_string(file).unwrap()) {
+            wrong += &format!("{name}: {why}\n");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+fn example_agrees(name: &str, source: &str) -> Result<(), String> {
+    let program = elaborate(name, source);
+    let train = program.trains().next().expect("every example trains");
+    let loss = program.measures[train.loss].node;
+    let all: Vec<NodeId> = program.trained().map(|v| v.node).collect();
+    let request = Request { loss, variables: &all, wrt: &all };
+    let derivation = derive(&program.graph, &request).map_err(|e| e.to_string())?;
+    let bindings = first_rows(&program, 3);
+    let error = check::largest_error(&program.graph, loss, &derivation, &bindings)?;
+    if error > 1e-12 {
+        return Err(format!("the text is off by {error:e}"));
+    }
+    let longer = compiled(&format!("{source}\n{}", code::print(&derivation)))?;
+    let graph = check::exact(&longer.graph);
+    let mut b = Builder::new(graph);
+    let primals: Vec<NodeId> = derivation.lines.iter().map(|l| l.primal).collect();
+    let mut wanted = nn::autodiff::gradient(&mut b, loss, &primals).unwrap();
+    let named = |name: &str| {
+        let is_it = |id: &NodeId| longer.graph.node(*id).name.as_deref() == Some(name);
+        longer.graph.ids().find(is_it).ok_or_else(|| format!("nothing is called {name}"))
+    };
+    for line in &derivation.lines {
+        wanted.push(named(&line.identifier)?);
+    }
+    let mut values = interp::eval(&b.graph, &wanted, &first_rows(&longer, 3)).map_err(|e| e.to_string())?;
+    let found = values.split_off(primals.len());
+    for ((line, expected), found) in derivation.lines.iter().zip(values).zip(found) {
+        if expected.shape() != found.shape() {
+            return Err(format!("{} has shape {:?}", line.identifier, found.shape()));
+        }
+        let scale = expected.iter().fold(1.0, |m: f64, x| m.max(x.abs()));
+        let worst = expected.iter().zip(&found).map(|(x, y)| (x - y).abs() / scale).fold(0.0, f64::max);
+        if worst.is_nan() || worst > 1e-12 {
+            return Err(format!("{} is off by {worst:e}", line.identifier));
+        }
+    }
+    Ok(())
+}
+
+/// A program, or the first thing that is wrong with it.
+fn compiled(text: &str) -> Result<Program, String> {
+    let mut sources = Sources::default();
+    let id = sources.add("longer.nn", text);
+    let file = sources.file(id).clone();
+    let (ast, diagnostics) = nn::syntax::parse(&file);
+    let first = |d: &nn::diag::Diagnostics| {
+        let d = d.0.iter().find(|d| d.severity == nn::diag::Severity::Error).expect("an error");
+        format!("{}: {}", sources.line_of(d.primary.span), d.message)
+    };
+    if diagnostics.has_errors() {
+        return Err(first(&diagnostics));
+    }
+    nn::check::elaborate(&ast, &file, &mut sources.clone(), &Overrides::default()).map_err(|d| first(&d))
+}
+
+/// Rows that look like data: small numbers, probabilities where they are asked for, labels in range.
+fn first_rows(program: &Program, rows: i64) -> Bindings {
+    let mut out = Bindings::default();
+    let leaves = program.placeholders.iter().map(|p| p.node);
+    for id in leaves.chain(program.variables.iter().map(|v| v.node)) {
+        let ty = program.graph.ty(id);
+        for dim in &ty.shape {
+            if let Some(symbol) = dim.as_symbol() {
+                out.sizes.insert(symbol.clone(), rows);
+            }
+        }
+        let shape: Vec<usize> = ty.shape.iter().map(|d| d.size(&out.sizes).unwrap() as usize).collect();
+        let mut i = 0u32;
+        let value = ArrayD::from_shape_simple_fn(IxDyn(&shape), || {
+            i += 1;
+            let number = (f64::from(i * 7 + id.0 * 13) * 1.7).sin();
+            if ty.dtype.is_float() { 0.4 * number } else { f64::from(i % 2) }
+        });
+        out.nodes.insert(id, value);
+    }
+    out
+}

@@ -317,7 +317,12 @@ fn factor(atom: &Atom, style: Style) -> Expr {
             {
                 return call(inner, false, style);
             }
-            shaped(s, &s.shape, style).shaped(to)
+            let inside = shaped(s, &s.shape, style);
+            if inside.shape == *to {
+                return inside;
+            }
+            let named = vec![("shape", Arg::Dims(to.clone()))];
+            Expr { kind: Kind::Call("reshape", vec![inside], named), shape: to.clone() }
         }
         Atom::Paren(s) => expr(s, style),
         Atom::Call(inner) => call(inner, true, style),
@@ -339,6 +344,19 @@ fn call(call: &Call, keep: bool, style: Style) -> Expr {
     let args: Vec<Expr> =
         call.args.iter().map(|s| if bools { truth(s, style) } else { shaped(s, &s.shape, style) }).collect();
     let mut shape = call.shape.clone();
+    named.retain(|(_, arg)| *arg != Arg::Bool(false));
+    let args = if matches!(call.name, "concat" | "stack") { vec![Expr::list(args)] } else { args };
+    match (call.name, args.as_slice(), named.as_slice()) {
+        ("constant", [], [(_, Arg::Text(text))]) => return Expr { kind: Kind::Const(text.clone()), shape },
+        ("slice", [x], [(_, Arg::Text(index))]) => {
+            return Expr { kind: Kind::Index(Box::new(x.clone()), index.to_string()), shape };
+        }
+        ("matmul", [a, b], _) => {
+            let (a, b) = (Box::new(a.clone()), Box::new(b.clone()));
+            return Expr { kind: Kind::Binary(Op::MatMul, a, b), shape };
+        }
+        _ => {}
+    }
     if let [(_, Arg::Axes(axes))] = call.named.as_slice() {
         if keep {
             named.push(("keepdims", Arg::Bool(true)));

@@ -10,14 +10,14 @@ use crate::interp::{self, Bindings};
 use crate::ir::build::Builder;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Attr, Attrs, Graph, NodeId, Type};
-use crate::ir::op::{Class, EvalCx, InferCx, OpDef, ParamKind};
+use crate::ir::op::{Class, EvalCx, InferCx, OpDef, ParamKind, SliceStep};
 use crate::ops;
 use crate::scalar::DType;
 use crate::source::Sources;
-use crate::syntax::ast::{BinaryOp, Expr, ExprKind, UnaryOp};
+use crate::syntax::ast::{BinaryOp, Expr, ExprKind, IndexItem, TextPiece, UnaryOp};
 use crate::tensor::Tensor;
 use ndarray::{ArrayD, IxDyn};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The largest error of any element of any line, relative to the largest element of its gradient (or to 1 if
@@ -33,7 +33,9 @@ pub fn largest_error(
     bindings: &Bindings,
 ) -> Result<f64, String> {
     let graph = &exact(graph);
-    let named: Vec<NodeId> = graph.ids().filter(|id| graph.node(*id).name.is_some()).collect();
+    let told = derivation.definitions.iter().map(|d| d.node);
+    let named = graph.ids().filter(|id| graph.node(*id).name.is_some()).chain(told);
+    let named: Vec<NodeId> = named.collect::<BTreeSet<_>>().into_iter().collect();
     let mut b = Builder::new(graph.clone());
     let primals: Vec<NodeId> = derivation.lines.iter().map(|l| l.primal).collect();
     let mut wanted = autodiff::gradient(&mut b, loss, &primals).map_err(|e| e.to_string())?;
@@ -53,22 +55,13 @@ pub fn largest_error(
         env.values.insert(Plain.size(size), Value::scalar(*n as f64));
     }
     let mut worst = 0f64;
+    for definition in &derivation.definitions {
+        let name = Plain.value(definition.node);
+        let expected = env.values[&name].array.clone();
+        env.line(&name, &definition.value, &expected, &mut worst)?;
+    }
     for (line, expected) in derivation.lines.iter().zip(values) {
-        let text = line.value.text(&Plain);
-        let found = env.text(&text).map_err(|e| format!("{} = {text}: {e}", line.name))?;
-        if found.array.shape() != expected.shape() {
-            return Err(format!(
-                "{} = {text}: shape {:?}, not {:?}",
-                line.name,
-                found.array.shape(),
-                expected.shape()
-            ));
-        }
-        let scale = expected.iter().fold(1f64, |m, x| m.max(x.abs()));
-        for (x, y) in found.array.iter().zip(&expected) {
-            let error = (x - y).abs() / scale;
-            worst = if error.is_nan() { f64::INFINITY } else { worst.max(error) };
-        }
+        let found = env.line(&line.name, &line.value, &expected, &mut worst)?;
         env.values.insert(Plain.adjoint(line.primal), found);
     }
     Ok(worst)
@@ -132,6 +125,29 @@ struct Env<'a> {
 }
 
 impl Env<'_> {
+    /// The value of a line's text, with its error added to the worst so far.
+    fn line(
+        &self,
+        name: &str,
+        line: &crate::explain::tree::Expr,
+        expected: &ArrayD<f64>,
+        worst: &mut f64,
+    ) -> Result<Value, String> {
+        let text = line.text(&Plain);
+        let found = self.text(&text).map_err(|e| format!("{name} = {text}: {e}"))?;
+        if found.array.shape() != expected.shape() {
+            let (found, expected) = (found.array.shape(), expected.shape());
+            return Err(format!("{name} = {text}: shape {found:?}, not {expected:?}"));
+        }
+        // Numbers that are infinite on purpose, as in a causal mask, have no scale.
+        let scale = expected.iter().filter(|x| x.is_finite()).fold(1f64, |m, x| m.max(x.abs()));
+        for (x, y) in found.array.iter().zip(expected).filter(|(x, y)| x != y) {
+            let error = (x - y).abs() / scale;
+            *worst = if error.is_nan() { f64::INFINITY } else { worst.max(error) };
+        }
+        Ok(found)
+    }
+
     fn text(&self, text: &str) -> Result<Value, String> {
         let mut sources = Sources::default();
         let file = sources.add("derivation", text);
@@ -170,6 +186,13 @@ impl Env<'_> {
                 let axes = (0..x.array.ndim()).rev().collect();
                 self.named_op("transpose", vec![x], Attrs::none().with("axes", Attr::Axes(axes)))
             }
+            ExprKind::List(items) => {
+                let parts = items.iter().map(|i| self.value(i)).collect::<Result<Vec<_>, _>>()?;
+                let views: Vec<_> = parts.iter().map(|p| p.array.view()).collect();
+                let array = ndarray::stack(ndarray::Axis(0), &views).map_err(|e| e.to_string())?;
+                Ok(Value { array, dtype: parts.first().map_or(DType::F64, |p| p.dtype) })
+            }
+            ExprKind::Index { base, items } => self.index(self.value(base)?, items),
             ExprKind::Call { callee, args, .. } => {
                 let ExprKind::Name(name) = &callee.kind else { return Err("a call of no name".into()) };
                 self.call(name, args)
@@ -201,9 +224,17 @@ impl Env<'_> {
             _ => {}
         }
         let def = ops::find(name).ok_or_else(|| format!("`{name}` is no op"))?;
-        let operands: Vec<Value> =
-            positional.iter().take(def.arity).map(|e| self.value(e)).collect::<Result<_, _>>()?;
-        let mut extra = positional.iter().skip(def.arity);
+        let joined = match (&def.class, positional.first().map(|e| &e.kind)) {
+            (Class::Joining, Some(ExprKind::List(items))) => Some(items.iter().collect::<Vec<_>>()),
+            _ => None,
+        };
+        let taken = if joined.is_some() { 1 } else { def.arity };
+        let given = joined.unwrap_or_else(|| positional.iter().take(def.arity).copied().collect());
+        let mut operands: Vec<Value> = given.into_iter().map(|e| self.value(e)).collect::<Result<_, _>>()?;
+        if let ("take" | "scatter_add", Some(at)) = (name, operands.get_mut(1)) {
+            at.dtype = DType::I64;
+        }
+        let mut extra = positional.iter().skip(taken);
         let mut attrs = Attrs::none();
         for param in def.params {
             let value = named(param.name).or_else(|| extra.next().copied());
@@ -214,9 +245,21 @@ impl Env<'_> {
                     Attr::Axes(self.wholes(e)?.into_iter().map(|n| n as usize).collect())
                 }
                 (ParamKind::Flag, value) => Attr::Bool(value.is_some()),
-                (ParamKind::Axis(_), Some(e)) => Attr::Int(self.whole(e)?),
+                (ParamKind::Axis(_) | ParamKind::NewAxis(_), Some(e)) => Attr::Int(self.whole(e)?),
                 (ParamKind::Dims | ParamKind::Dim, Some(e)) => {
                     Attr::Dims(self.wholes(e)?.into_iter().map(Dim::constant).collect())
+                }
+                (ParamKind::Pair(_), Some(e)) => {
+                    Attr::Dims(self.wholes(e)?.into_iter().map(Dim::constant).collect())
+                }
+                (ParamKind::Word(_), Some(Expr { kind: ExprKind::Text(text), .. })) => match &text.pieces[..]
+                {
+                    [TextPiece::Plain(word)] => Attr::Str(word.as_str().into()),
+                    _ => continue,
+                },
+                (ParamKind::Widths, Some(e)) => {
+                    attrs = self.widths(&operands[0], e)?;
+                    continue;
                 }
                 (ParamKind::DType, _) => Attr::DType(DType::F64),
                 (ParamKind::Hidden, _) if param.name == "dtype" => Attr::DType(DType::F64),
@@ -225,6 +268,40 @@ impl Env<'_> {
             attrs = attrs.with(param.name, attr);
         }
         self.apply(def, operands, attrs)
+    }
+
+    /// `x[a:b:c, …]`, as the language means it.
+    fn index(&self, x: Value, items: &[IndexItem]) -> Result<Value, String> {
+        let (mut steps, mut shape) = (Vec::new(), x.dims());
+        for (axis, n) in x.array.shape().iter().map(|n| *n as i64).enumerate() {
+            let (start, end, step) = match items.get(axis) {
+                None => (None, None, 1),
+                Some(IndexItem::Slice { start, end, step, .. }) => {
+                    let bound = |e: &Option<Expr>| e.as_ref().map(|e| self.whole(e)).transpose();
+                    (bound(start)?, bound(end)?, bound(step)?.unwrap_or(1))
+                }
+                Some(_) => return Err("no part of the notation".into()),
+            };
+            let from = |b: i64| if b < 0 { b + n } else { b };
+            let start = start.map_or(if step > 0 { 0 } else { n - 1 }, from);
+            let end = end.map_or(if step > 0 { n } else { -1 }, from);
+            let count =
+                if step > 0 { (end - start + step - 1) / step } else { (start - end - step - 1) / -step };
+            shape[axis] = Dim::constant(count.max(0));
+            steps.push(SliceStep { start: Dim::constant(start), step });
+        }
+        let attrs = Attrs::none().with("slice", Attr::Slice(steps)).with("shape", Attr::Dims(shape));
+        self.named_op("slice", vec![x], attrs)
+    }
+
+    /// The hidden attributes that the checker makes of the widths of a `pad`.
+    fn widths(&self, x: &Value, e: &Expr) -> Result<Attrs, String> {
+        let ExprKind::List(sides) = &e.kind else { return Err("widths are a list".into()) };
+        let sides = sides.iter().map(|s| self.wholes(s)).collect::<Result<Vec<_>, _>>()?;
+        let start = |s: &Vec<i64>| SliceStep { start: Dim::constant(s[0]), step: 1 };
+        let long = x.array.shape().iter().zip(&sides).map(|(n, s)| Dim::constant(*n as i64 + s[0] + s[1]));
+        let slice = Attr::Slice(sides.iter().map(start).collect());
+        Ok(Attrs::none().with("slice", slice).with("shape", Attr::Dims(long.collect())))
     }
 
     fn whole(&self, e: &Expr) -> Result<i64, String> {

@@ -7,7 +7,15 @@ use crate::ir::graph::NodeId;
 /// `d_mse_d_w1 = …` for each line.
 pub fn print(derivation: &Derivation) -> String {
     let lines = derivation.lines.iter().zip(expressions(derivation));
-    lines.map(|(line, code)| format!("{} = {code}\n", line.identifier)).collect()
+    let lines = lines.map(|(line, code)| format!("{} = {code}\n", line.identifier));
+    let told = derivation.definitions.iter().zip(definitions(derivation));
+    told.map(|(d, code)| format!("{} = {code}\n", d.identifier)).chain(lines).collect()
+}
+
+/// What stands to the right of `=`, for each value that the lines need.
+pub fn definitions(derivation: &Derivation) -> Vec<String> {
+    let names = Identifiers(derivation);
+    derivation.definitions.iter().map(|d| d.code.text(&names)).collect()
 }
 
 /// What stands to the right of `=`, for each line.
@@ -24,7 +32,10 @@ impl Naming for Identifiers<'_> {
     }
 
     fn value(&self, id: NodeId) -> String {
-        self.0.values.get(&id).cloned().unwrap_or_else(|| id.to_string())
+        if let Some(definition) = self.0.definitions.iter().find(|d| d.node == id) {
+            return definition.identifier.clone();
+        }
+        self.0.code_names.get(&id).or(self.0.values.get(&id)).cloned().unwrap_or_else(|| id.to_string())
     }
 
     fn adjoint(&self, primal: NodeId) -> String {

@@ -26,6 +26,11 @@ pub fn fragment(page: &Page) -> String {
         escaped(&page.heading.statement),
         escaped(&page.heading.place)
     );
+    for told in derivation.definitions.iter().filter(|d| !d.has_name) {
+        let name = derivation.values.get(&told.node).map_or("", |n| n.as_str());
+        let expression = code(&format!("= {}", told.value.text(&names)));
+        out.push_str(&row(&[code(name), expression, code(&shape_text(&told.shape)), String::new()]));
+    }
     for line in &derivation.lines {
         out.push_str(&row(&[
             code(&line.name),

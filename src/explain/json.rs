@@ -22,12 +22,25 @@ pub fn print(page: &Page) -> String {
         })
     });
     let lines: Vec<Value> = lines.collect();
+    let codes = crate::explain::code::definitions(derivation);
+    let definitions = derivation.definitions.iter().zip(codes).map(|(d, code)| {
+        json!({
+            "name": derivation.values.get(&d.node),
+            "expression": d.value.text(&names),
+            "identifier": d.identifier,
+            "code": code,
+            "shape": shape_text(&d.shape),
+            "named_by_program": d.has_name,
+        })
+    });
+    let definitions: Vec<Value> = definitions.collect();
     let absent: Vec<_> = derivation.absent.iter().map(|id| derivation.values.get(id)).collect();
     let mut out = json!({
         "schema": 1,
         "loss": derivation.loss,
         "statement": page.heading.statement,
         "place": page.heading.place,
+        "definitions": definitions,
         "lines": lines,
         "absent": absent,
     });

@@ -19,7 +19,10 @@ pub fn print(page: &Page) -> String {
     let derivation = &page.derivation;
     let names = derivation.names();
     let mut out = format!("% needs \\usepackage{{amsmath,amssymb}}\n% {}\n", page.heading.statement);
-    let mut rows: Vec<String> = Vec::new();
+    let value = |id| name(derivation.values.get(id).map_or("", |n| n.as_str()));
+    let told = derivation.definitions.iter().filter(|d| !d.has_name);
+    let mut rows: Vec<String> =
+        told.map(|d| format!("{} &= {}", value(&d.node), broken(&d.value, &names))).collect();
     for line in &derivation.lines {
         let remark = line.remark.as_deref().map(|r| format!(" = {}", derivative(r))).unwrap_or_default();
         rows.push(format!("{}{remark} &= {}", adjoint(&line.name), broken(&line.value, &names)));

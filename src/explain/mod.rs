@@ -17,6 +17,7 @@ pub mod algebra;
 pub mod build;
 pub mod check;
 pub mod code;
+pub mod cut;
 pub mod forward;
 pub mod html;
 pub mod inline;
@@ -60,10 +61,14 @@ pub struct Request<'a> {
 pub struct Derivation {
     /// The loss's name.
     pub loss: String,
+    /// Values that the lines need and the program has no name for, in the order in which they are computed.
+    pub definitions: Vec<Definition>,
     /// Each uses earlier ones only.
     pub lines: Vec<Line>,
-    /// The user's names by node.
+    /// The user's names by node, and ours for values without.
     pub values: BTreeMap<NodeId, String>,
+    /// What code calls a value, where that is not its name.
+    pub code_names: BTreeMap<NodeId, String>,
     /// How a program writes a named size as a number: `x.shape[0]`.
     pub sizes: BTreeMap<String, String>,
     /// Those of `wrt` that the loss does not depend on.
@@ -75,6 +80,19 @@ impl Derivation {
         let adjoints = self.lines.iter().map(|l| (l.primal, l.name.clone())).collect();
         Plain { values: self.values.clone(), adjoints }
     }
+}
+
+/// A value of the forward pass that the lines mention.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    pub node: NodeId,
+    /// What code calls it; people read its name among [`Derivation::values`].
+    pub identifier: String,
+    /// Whether only code needs to be told: a value of one turn of a `repeat`, for instance.
+    pub has_name: bool,
+    pub shape: Shape,
+    pub value: Expr,
+    pub code: Expr,
 }
 
 #[derive(Clone, Debug)]
@@ -135,6 +153,28 @@ pub fn derive(graph: &Graph, request: &Request<'_>) -> Result<Derivation, Unexpl
     if !shape.is_empty() {
         return Err(Unexplained::NotScalar(shape.clone()));
     }
+    // Names of our own only where it is hard to read without.
+    let plain = derive_naming(graph, request, &BTreeSet::new());
+    match &plain {
+        Ok(found) if found.lines.iter().all(|l| l.value.tokens() <= MAX_TOKENS) => plain,
+        Ok(_) | Err(Unexplained::TooLarge(_) | Unexplained::Numbers) => {
+            derive_naming(graph, request, &cut::cuts(graph, request.loss))
+        }
+        Err(_) => plain,
+    }
+}
+
+/// As [`derive`](fn@derive), with names for these values too.
+fn derive_naming(
+    original: &Graph,
+    request: &Request<'_>,
+    cuts: &BTreeSet<NodeId>,
+) -> Result<Derivation, Unexplained> {
+    let mut graph = original.clone();
+    for id in cuts {
+        graph.node_mut(*id).name = Some(id.to_string().into());
+    }
+    let graph = &graph;
     let mut wanted: BTreeSet<NodeId> = request.variables.iter().copied().collect();
     wanted.extend(request.wrt);
     let ends: Vec<NodeId> = wanted.iter().copied().collect();
@@ -150,13 +190,11 @@ pub fn derive(graph: &Graph, request: &Request<'_>) -> Result<Derivation, Unexpl
         lets.insert(*primal, sum);
     }
     let sayer = Sayer::new(graph, &graph.reachable([request.loss]));
-    let names = Plain { values: values(graph), adjoints: BTreeMap::new() };
-    let labels = lets.keys().map(|id| (*id, label(graph, &sayer, &names, *id))).collect();
     let shortener = Shortener::new(&reader.names);
     let inliner = Inliner {
         shortener: &shortener,
         outputs: wanted.iter().filter(|id| lets.contains_key(id)).copied().collect(),
-        named: lets.keys().filter(|id| is_named(graph.node(**id))).copied().collect(),
+        named: lets.keys().filter(|id| is_named(original.node(**id))).copied().collect(),
     };
     inliner.drop_unused(&mut lets);
     for sum in lets.values_mut() {
@@ -168,14 +206,72 @@ pub fn derive(graph: &Graph, request: &Request<'_>) -> Result<Derivation, Unexpl
     }
 
     let order = order(graph, &lets, &adjoints.users, request.variables);
-    let lines = name_lines(graph, request, &lets, &order, &labels);
+    let mut values = values(original);
+    let lines = needed(name_lines(original, request, &lets, &order, &BTreeMap::new()), &lets, request.wrt);
+    let definitions = definitions(original, &reader, &lines, &mut values);
+    let names = Plain { values, adjoints: BTreeMap::new() };
+    let labels = lets.keys().map(|id| (*id, label(&sayer, &names, *id))).collect();
+    let lines = needed(name_lines(original, request, &lets, &order, &labels), &lets, request.wrt);
     Ok(Derivation {
-        loss: name_of(graph, request.loss),
-        lines: needed(lines, &lets, request.wrt),
-        values: values(graph),
-        sizes: sizes(graph),
+        loss: name_of(original, request.loss),
+        definitions,
+        lines,
+        values: names.values,
+        code_names: cut::reachable_names(original),
+        sizes: sizes(original),
         absent: request.wrt.iter().filter(|id| !lets.contains_key(id)).copied().collect(),
     })
+}
+
+/// A line of more tokens than this is hard to read.
+const MAX_TOKENS: usize = 36;
+
+/// The definitions that the lines need, and names for those values that have none: `v1`, `v2` as they come.
+fn definitions(
+    graph: &Graph,
+    reader: &Reader<'_>,
+    lines: &[Line],
+    values: &mut BTreeMap<NodeId, String>,
+) -> Vec<Definition> {
+    let reachable = cut::reachable_names(graph);
+    let is_number = |id: &NodeId| say::is_number(graph.node(*id));
+    let mut needed: BTreeMap<NodeId, Definition> = BTreeMap::new();
+    let mut todo: Vec<NodeId> =
+        lines.iter().flat_map(|l| [l.value.named(), l.code.named()].concat()).collect();
+    while let Some(id) = todo.pop() {
+        if reachable.contains_key(&id) || is_number(&id) || needed.contains_key(&id) {
+            continue;
+        }
+        let Some(sum) = reader.definitions.get(&id) else { continue };
+        let shape = graph.ty(id).shape.clone();
+        let (value, code) =
+            (build::shaped(sum, &shape, Style::Text), build::shaped(sum, &shape, Style::Code));
+        todo.extend([value.named(), code.named()].concat());
+        let has_name = graph.node(id).name.is_some();
+        needed.insert(id, Definition { node: id, identifier: String::new(), has_name, shape, value, code });
+    }
+    let mut taken: BTreeSet<String> = values.values().cloned().collect();
+    let mut free = (1..).map(|i| format!("v{i}"));
+    for (id, definition) in needed.iter_mut().filter(|(_, d)| !d.has_name) {
+        let name = free.by_ref().find(|name| !taken.contains(name)).unwrap_or_default();
+        definition.identifier = name.clone();
+        values.insert(*id, name);
+    }
+    // Two values of one name: the last has it, those before get a mark.
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    for (_, name) in values.iter_mut().rev() {
+        while !seen.insert(name.clone()) {
+            name.push('\'');
+        }
+    }
+    for (id, definition) in needed.iter_mut().filter(|(_, d)| d.has_name) {
+        let mut name = values[id].replace('.', "_").replace('\'', "_before");
+        while !taken.insert(name.clone()) {
+            name.push('_');
+        }
+        definition.identifier = name;
+    }
+    needed.into_values().collect()
 }
 
 fn name_of(graph: &Graph, id: NodeId) -> String {
@@ -205,11 +301,12 @@ fn sizes(graph: &Graph) -> BTreeMap<String, String> {
 const MAX_LABEL: usize = 60;
 
 /// `y`, or `(x @ w + b)` for a value without a name.
-fn label(graph: &Graph, sayer: &Sayer<'_>, names: &Plain, id: NodeId) -> String {
-    if let Some(name) = &graph.node(id).name {
-        return name.to_string();
+fn label(sayer: &Sayer<'_>, names: &Plain, id: NodeId) -> String {
+    if let Some(name) = names.values.get(&id) {
+        return name.clone();
     }
-    let text = sayer.definition(id).map(|e| e.text(names)).filter(|t| t.chars().count() <= MAX_LABEL);
+    let said = sayer.definition(id).filter(|e| e.named().iter().all(|id| names.values.contains_key(id)));
+    let text = said.map(|e| e.text(names)).filter(|t| t.chars().count() <= MAX_LABEL);
     text.map_or_else(|| "(…)".into(), |text| format!("({text})"))
 }
 
@@ -279,7 +376,7 @@ fn name_lines(
         text
     };
     let line = |id: &NodeId| {
-        let derivative = format!("∂{loss}/∂{}", labels[id]);
+        let derivative = format!("∂{loss}/∂{}", labels.get(id).map_or("", |l| l.as_str()));
         let place = short.iter().position(|s| s == id);
         let (name, remark) = match place {
             Some(_) if short.len() == 1 => (free("d".into()), Some(derivative)),

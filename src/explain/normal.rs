@@ -70,6 +70,8 @@ pub enum Arg {
     Dims(Shape),
     DType(DType),
     Word(Arc<str>),
+    /// Written as it stands, without its name.
+    Text(Arc<str>),
     /// Written without its name, as the second argument of `one_hot`.
     Plain(Dim),
 }

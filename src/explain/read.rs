@@ -5,11 +5,13 @@
 use crate::explain::algebra::Names;
 use crate::explain::normal::{Arg, Atom, Call, Cond, Shape, Sum};
 use crate::explain::rational::Rat;
+use crate::explain::say::index;
 use crate::explain::shorten::distribute;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Attr, Graph, Node, NodeId};
-use crate::ir::op::ParamKind;
+use crate::ir::op::{ParamKind, SliceStep};
 use crate::scalar::{DType, Literal};
+use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -21,6 +23,8 @@ pub struct Reader<'a> {
     /// Leaves that stand for the adjoint of a primal.
     pub lets: &'a BTreeMap<NodeId, NodeId>,
     pub names: Names,
+    /// What each named value is computed as, in the names before it.
+    pub definitions: BTreeMap<NodeId, Sum>,
     values: Vec<Option<Sum>>,
 }
 
@@ -32,7 +36,8 @@ impl<'a> Reader<'a> {
     /// Reads the definitions of all named values among the first `primals` nodes.
     pub fn new(graph: &'a Graph, primals: usize, lets: &'a BTreeMap<NodeId, NodeId>) -> Reader<'a> {
         let values = vec![None; graph.nodes.len()];
-        let mut reader = Reader { graph, lets, names: Names::default(), values };
+        let definitions = BTreeMap::new();
+        let mut reader = Reader { graph, lets, names: Names::default(), definitions, values };
         for id in graph.ids().take(primals) {
             let node = graph.node(id);
             if is_named(node) && !node.operands.is_empty() {
@@ -40,6 +45,7 @@ impl<'a> Reader<'a> {
                 let Ok(value) = reader.definition(id) else { continue };
                 reader.names.define(&leaf(id, node), &value);
                 reader.centre(&leaf(id, node), &value);
+                reader.definitions.insert(id, value);
             }
         }
         // Unnamed values were read before all names were known.
@@ -173,6 +179,34 @@ impl<'a> Reader<'a> {
                 let args: Vec<Sum> = args.iter().map(|s| (*s).clone()).collect();
                 names.map(name, &args, arguments(node))
             }
+            "slice" => {
+                let named = vec![("slice", Arg::Text(index(node, &args[0].shape).into()))];
+                let shape = node.ty.shape.clone();
+                names.call(Call { name: "slice", args: vec![share()], named, shape, elementwise: false })
+            }
+            "pad" if !self.widths(node).is_empty() => {
+                let named = vec![("widths", Arg::Text(self.widths(node).into()))];
+                let shape = node.ty.shape.clone();
+                names.call(Call { name: "pad", args: vec![share()], named, shape, elementwise: false })
+            }
+            "matmul" => {
+                let turned: Vec<Rc<Sum>> = ["ta", "tb"]
+                    .iter()
+                    .zip(args)
+                    .map(|(flag, s)| {
+                        let rank = s.shape.len();
+                        let mut perm: Vec<usize> = (0..rank).collect();
+                        perm.swap(rank - 2, rank - 1);
+                        Rc::new(if node.attrs.flag(flag) { names.transpose(s, &perm) } else { (*s).clone() })
+                    })
+                    .collect();
+                let shape = node.ty.shape.clone();
+                names.call(Call { name: "matmul", args: turned, named: vec![], shape, elementwise: false })
+            }
+            "windows" | "fold_windows" => self.windows(node, share()),
+            "iota" if self.positions(node).is_some() => {
+                self.positions(node).unwrap_or_else(|| Sum::zero(&[]))
+            }
             name => names.call(Call {
                 name,
                 args: args.iter().map(|s| Rc::new((*s).clone())).collect(),
@@ -181,6 +215,48 @@ impl<'a> Reader<'a> {
                 elementwise: false,
             }),
         }
+    }
+
+    /// `[[1, 1], [0, 0]]`, or nothing where elements do not lie side by side.
+    fn widths(&self, node: &Node) -> String {
+        let from = &self.graph.ty(node.operands[0]).shape;
+        let side = |((step, short), long): ((&SliceStep, &Dim), &Dim)| {
+            let end = step.start.add(short)?;
+            let after = long.add(&end.scale(-1)?)?;
+            let inside = step.step == 1 && step.start.as_const().is_none_or(|n| n >= 0);
+            inside.then(|| format!("[{}, {after}]", step.start))
+        };
+        let sides: Option<Vec<String>> =
+            node.attrs.slice("slice").iter().zip(from).zip(&node.ty.shape).map(side).collect();
+        sides.map_or_else(String::new, |sides| format!("[{}]", sides.join(", ")))
+    }
+
+    /// The elements under each place of a window are taken by their positions; what is sent back is added up at them.
+    fn windows(&self, node: &Node, x: Rc<Sum>) -> Sum {
+        let whole = |name: &str| node.attrs.int(name).unwrap_or(0);
+        let (axis, stride) = (whole("axis") as usize, whole("stride"));
+        let opens = node.op.name == "windows";
+        let wide = if opens { &node.ty.shape } else { &x.shape };
+        let size = |i: usize| wide[i].as_const().unwrap_or(0);
+        let place = |p: i64| list((0..size(axis + 1)).map(|i| (p * stride + i).to_string()));
+        let at = Arg::Text(list((0..size(axis)).map(place)).into());
+        let mut named = vec![("", at)];
+        if !opens {
+            named.push(("n", Arg::Plain(Dim::constant(whole("n")))));
+        }
+        named.push(("axis", Arg::Int(axis as i64)));
+        let name = if opens { "take" } else { "scatter_add" };
+        self.names.call(Call { name, args: vec![x], named, shape: node.ty.shape.clone(), elementwise: false })
+    }
+
+    /// `[0, 1, 2]`, standing along its axis.
+    fn positions(&self, node: &Node) -> Option<Sum> {
+        let axis = usize::try_from(node.attrs.int("axis")?).ok()?;
+        let n = node.ty.shape[axis].as_const()?;
+        let mut shape = vec![Dim::constant(1); node.ty.shape.len() - axis];
+        shape[0] = Dim::constant(n);
+        let text = list((0..n).map(|i| i.to_string()));
+        Some(self.names.reshape(&literal(&text, &[Dim::constant(n)]), &shape))
     }
 
     /// A bool as 0 or 1 needs no cast: masks are numbers here.
@@ -228,9 +304,32 @@ fn constant(node: &Node) -> Sum {
         };
         return Sum::atom(special(name));
     }
-    let named = vec![("value", Arg::Dims(vec![Dim::constant(tensor.len() as i64)]))];
-    let (args, shape) = (vec![], node.ty.shape.clone());
-    Sum::atom(Atom::Call(Call { name: "constant", args, named, shape, elementwise: false }))
+    literal(&elements(tensor, &node.ty.shape), &node.ty.shape)
+}
+
+/// A list as the program would write it.
+fn literal(text: &str, shape: &[Dim]) -> Sum {
+    let (args, named) = (vec![], vec![("value", Arg::Text(text.into()))]);
+    Sum::atom(Atom::Call(Call { name: "constant", args, named, shape: shape.to_vec(), elementwise: false }))
+        .with_shape(shape)
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+/// The elements of a tensor as nested lists.
+pub fn elements(tensor: &Tensor, shape: &[Dim]) -> String {
+    fn part(tensor: &Tensor, from: usize, sizes: &[usize]) -> String {
+        let Some((n, inner)) = sizes.split_first() else {
+            return rational(tensor.at(from))
+                .map_or_else(|| tensor.at(from).as_f64().to_string(), |n| n.to_string());
+        };
+        let step: usize = inner.iter().product();
+        list((0..*n).map(|i| part(tensor, from + i * step, inner)))
+    }
+    let sizes: Vec<usize> = shape.iter().map(|d| d.as_const().unwrap_or(0) as usize).collect();
+    part(tensor, 0, &sizes)
 }
 
 fn special(name: &'static str) -> Atom {

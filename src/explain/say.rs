@@ -3,7 +3,7 @@
 
 use crate::explain::build;
 use crate::explain::normal::{Arg, Sum};
-use crate::explain::read::{arguments, is_named, rational};
+use crate::explain::read::{arguments, elements, is_named, rational};
 use crate::explain::tree::{Expr, Kind, Op};
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Graph, Node, NodeId};
@@ -124,6 +124,9 @@ impl<'a> Sayer<'a> {
                 let right = args.remove(1);
                 Expr::binary(op, args.remove(0), right)
             }
+            _ if node.op.class == Class::Joining => {
+                Expr { kind: Kind::Call(node.op.name, vec![Expr::list(args)], named), shape: shape() }
+            }
             _ if node.op.class == Class::Elementwise => Expr::map(node.op.name, args, named),
             _ => Expr { kind: Kind::Call(node.op.name, args, named), shape: shape() },
         })
@@ -169,7 +172,8 @@ fn constant(node: &Node) -> Expr {
     let tensor = node.attrs.tensor("value").filter(|t| !t.is_empty());
     let same = tensor.filter(|t| (1..t.len()).all(|i| t.at(i) == t.at(0))).map(|t| t.at(0));
     let Some(number) = same else {
-        return Expr { kind: Kind::Call("constant", vec![], vec![]), shape: node.ty.shape.clone() };
+        let text = tensor.map_or_else(String::new, |t| elements(t, &node.ty.shape));
+        return Expr { kind: Kind::Const(text.into()), shape: node.ty.shape.clone() };
     };
     let named = |name: &str| Expr { kind: Kind::Const(name.into()), shape: vec![] };
     match (rational(number), number.as_f64()) {
@@ -203,12 +207,16 @@ fn operator(symbol: &str) -> Option<Op> {
 }
 
 /// `:, 0:1` of a slice; axes that are whole at the end are left out.
-fn index(node: &Node, whole: &[Dim]) -> String {
+pub fn index(node: &Node, whole: &[Dim]) -> String {
     let mut parts: Vec<String> = Vec::new();
     for ((step, from), to) in node.attrs.slice("slice").iter().zip(whole).zip(&node.ty.shape) {
         let end = to.scale(step.step).and_then(|n| step.start.add(&n));
         parts.push(match end {
             Some(_) if step.step == 1 && from == to => ":".to_string(),
+            // A walk down to the first element has no end to write.
+            Some(end) if step.step < 0 && end.as_const().is_some_and(|n| n < 0) => {
+                format!("{}::{}", step.start, step.step)
+            }
             Some(end) if step.step == 1 => format!("{}:{end}", step.start),
             Some(end) => format!("{}:{end}:{}", step.start, step.step),
             None => format!("{}:…", step.start),

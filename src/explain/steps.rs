@@ -115,7 +115,8 @@ pub fn steps(
             });
             if all > 1 && parts.len() == all {
                 let short = derivation.lines.iter().find(|l| l.primal == primal).map(|l| l.value.clone());
-                let known = |e: &Expr| e.adjoints().iter().all(|id| values.contains_key(id));
+                let known =
+                    |e: &Expr| e.adjoints().iter().chain(&e.named()).all(|id| values.contains_key(id));
                 let total = parts.iter().fold(Sum::zero(&shape), |a, b| a.add(b));
                 out.push(Step {
                     equation: None,

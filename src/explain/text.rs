@@ -24,16 +24,21 @@ pub fn print(derivation: &Derivation, heading: Option<&Heading>) -> String {
     let names = derivation.names();
     let width =
         |cells: &[String]| cells.iter().map(|c| c.width()).filter(|w| *w <= MAX_COLUMN).max().unwrap_or(0);
-    let name_cells: Vec<String> = derivation.lines.iter().map(|l| l.name.clone()).collect();
+    let told: Vec<_> = derivation.definitions.iter().filter(|d| !d.has_name).collect();
+    let value = |id: &NodeId| derivation.values.get(id).cloned().unwrap_or_default();
+    let mut name_cells: Vec<String> = told.iter().map(|d| value(&d.node)).collect();
+    name_cells.extend(derivation.lines.iter().map(|l| l.name.clone()));
     let name_width = width(&name_cells);
-    let mut left: Vec<String> = derivation
-        .lines
-        .iter()
-        .map(|l| format!("{} = {}", padded(&l.name, name_width), l.value.text(&names)))
-        .collect();
+    let values = told.iter().map(|d| &d.value).chain(derivation.lines.iter().map(|l| &l.value));
+    let named = name_cells.iter().zip(values);
+    let mut left: Vec<String> =
+        named.map(|(name, e)| format!("{} = {}", padded(name, name_width), e.text(&names))).collect();
     left.extend(heading.map(|h| h.statement.clone()));
     let left_width = width(&left) + 3;
-    let shapes: Vec<String> = derivation.lines.iter().map(|l| shape_text(&l.shape)).collect();
+    let shapes = told.iter().map(|d| &d.shape).chain(derivation.lines.iter().map(|l| &l.shape));
+    let shapes: Vec<String> = shapes.map(|s| shape_text(s)).collect();
+    let remarks =
+        told.iter().map(|_| "").chain(derivation.lines.iter().map(|l| l.remark.as_deref().unwrap_or("")));
     let shape_width = width(&shapes) + 3;
 
     let mut out = String::new();
@@ -41,8 +46,7 @@ pub fn print(derivation: &Derivation, heading: Option<&Heading>) -> String {
         out.push_str(&finish(format!("{}{}", padded(&heading.statement, left_width), heading.place)));
         out.push('\n');
     }
-    for ((line, left), shape) in derivation.lines.iter().zip(&left).zip(&shapes) {
-        let remark = line.remark.as_deref().unwrap_or("");
+    for ((remark, left), shape) in remarks.zip(&left).zip(&shapes) {
         let text = format!("{}{}{remark}", padded(left, left_width), padded(shape, shape_width));
         out.push_str(&finish(text));
     }

@@ -158,6 +158,12 @@ impl Expr {
         Expr { kind: Kind::Call(name, args, named), shape }
     }
 
+    /// A list of values, as `concat` takes it; it is no value by itself.
+    pub fn list(items: Vec<Expr>) -> Expr {
+        let shape = items.first().map_or_else(Vec::new, |e| e.shape.clone());
+        Expr { kind: Kind::Call("", items, vec![]), shape }
+    }
+
     /// The same value in exactly this shape.
     pub fn shaped(self, shape: &[Dim]) -> Expr {
         if self.shape == shape {
@@ -182,12 +188,20 @@ impl Expr {
 
     /// The primals whose adjoints occur in it, each time they do.
     pub fn adjoints(&self) -> Vec<NodeId> {
+        self.leaves(&|kind| if let Kind::Adjoint(id) = kind { Some(*id) } else { None })
+    }
+
+    /// The named values that occur in it, each time they do.
+    pub fn named(&self) -> Vec<NodeId> {
+        self.leaves(&|kind| if let Kind::Value(id) = kind { Some(*id) } else { None })
+    }
+
+    fn leaves(&self, pick: &dyn Fn(&Kind) -> Option<NodeId>) -> Vec<NodeId> {
         match &self.kind {
-            Kind::Adjoint(id) => vec![*id],
-            Kind::Number(_) | Kind::Size(_) | Kind::Const(_) | Kind::Value(_) => vec![],
-            Kind::Neg(x) | Kind::Not(x) | Kind::Transposed(x) | Kind::Index(x, _) => x.adjoints(),
-            Kind::Binary(_, a, b) => [a.adjoints(), b.adjoints()].concat(),
-            Kind::Call(_, args, _) => args.iter().flat_map(Expr::adjoints).collect(),
+            Kind::Neg(x) | Kind::Not(x) | Kind::Transposed(x) | Kind::Index(x, _) => x.leaves(pick),
+            Kind::Binary(_, a, b) => [a.leaves(pick), b.leaves(pick)].concat(),
+            Kind::Call(_, args, _) => args.iter().flat_map(|a| a.leaves(pick)).collect(),
+            leaf => pick(leaf).into_iter().collect(),
         }
     }
 
@@ -265,7 +279,9 @@ impl Expr {
                 b.write(out, names, right);
             }
             Kind::Call(name, args, named) => {
-                let _ = write!(out, "{name}(");
+                // A list has no name.
+                let (open, close) = if name.is_empty() { ('[', ']') } else { ('(', ')') };
+                let _ = write!(out, "{name}{open}");
                 for (i, arg) in args.iter().enumerate() {
                     out.push_str(if i == 0 { "" } else { ", " });
                     arg.write(out, names, level::OR);
@@ -274,7 +290,7 @@ impl Expr {
                     out.push_str(if i == 0 && args.is_empty() { "" } else { ", " });
                     write_argument(out, name, arg);
                 }
-                out.push(')');
+                out.push(close);
             }
         }
         if bracket {
@@ -312,6 +328,7 @@ pub(crate) fn write_argument(out: &mut String, name: &str, arg: &Arg) {
         Arg::Dims(shape) => write!(out, "{}", ShapeText(shape)),
         Arg::DType(dtype) => write!(out, "{dtype}"),
         Arg::Word(word) => write!(out, "{name}=\"{word}\""),
+        Arg::Text(text) => write!(out, "{text}"),
         Arg::Plain(dim) => write!(out, "{dim}"),
     };
 }
