@@ -239,7 +239,7 @@ fn compiled(text: &str) -> Result<Program, String> {
     let (ast, diagnostics) = nn::syntax::parse(&file);
     let first = |d: &nn::diag::Diagnostics| {
         let d = d.0.iter().find(|d| d.severity == nn::diag::Severity::Error).expect("an error");
-        format!("{}: {}", sources.line_of(d.primary.span), d.message)
+        format!("{}: {}", sources.line_of(d.primary.span), d.message.english())
     };
     if diagnostics.has_errors() {
         return Err(first(&diagnostics));

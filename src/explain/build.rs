@@ -407,10 +407,14 @@ fn condition(cond: &Cond, polarity: bool, style: Style) -> Expr {
 }
 
 /// A sum that stands for a bool, as a bool.
-fn truth(sum: &Sum, style: Style) -> Expr {
+pub fn truth(sum: &Sum, style: Style) -> Expr {
     match sum.lone_term() {
         Some((mono, one)) if one.is_one() && mono.len() == 1 => match mono.keys().next() {
             Some(Atom::Mask(cond, polarity)) => condition(cond, *polarity, style),
+            // `one_hot` is made of numbers.
+            Some(Atom::Call(c)) if c.name == "one_hot" => {
+                Expr::binary(Op::Ne, expr(sum, style), Expr::number(Rat::ZERO))
+            }
             Some(atom @ (Atom::Leaf(..) | Atom::Call(_) | Atom::Reshape(..))) => factor(atom, style),
             _ => Expr::binary(Op::Ne, expr(sum, style), Expr::number(Rat::ZERO)),
         },

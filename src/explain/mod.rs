@@ -45,6 +45,7 @@ use crate::explain::shorten::Shortener;
 use crate::explain::tree::Expr;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Graph, NodeId};
+use crate::scalar::DType;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -244,8 +245,9 @@ fn definitions(
         }
         let Some(sum) = reader.definitions.get(&id) else { continue };
         let shape = graph.ty(id).shape.clone();
-        let (value, code) =
-            (build::shaped(sum, &shape, Style::Text), build::shaped(sum, &shape, Style::Code));
+        let is_bool = graph.ty(id).dtype == DType::Bool;
+        let said = |style| if is_bool { build::truth(sum, style) } else { build::expr(sum, style) };
+        let (value, code) = (said(Style::Text).shaped(&shape), said(Style::Code).shaped(&shape));
         todo.extend([value.named(), code.named()].concat());
         let has_name = graph.node(id).name.is_some();
         needed.insert(id, Definition { node: id, identifier: String::new(), has_name, shape, value, code });
@@ -379,13 +381,16 @@ fn name_lines(
         let derivative = format!("∂{loss}/∂{}", labels.get(id).map_or("", |l| l.as_str()));
         let place = short.iter().position(|s| s == id);
         let (name, remark) = match place {
-            Some(_) if short.len() == 1 => (free("d".into()), Some(derivative)),
-            Some(i) => (free(format!("δ{}", short.len() - i)), Some(derivative)),
-            None => (derivative, None),
+            Some(_) if short.len() == 1 => (free("d".into()), Some(derivative.clone())),
+            Some(i) => (free(format!("δ{}", short.len() - i)), Some(derivative.clone())),
+            None => (derivative.clone(), None),
         };
         let node = graph.node(*id);
         let identifier = match (&node.name, place) {
-            (Some(of), _) => format!("d_{loss}_d_{}", of.replace('.', "_")),
+            (Some(_), _) => {
+                let of = derivative.rsplit('∂').next().unwrap_or_default();
+                format!("d_{loss}_d_{}", of.replace('.', "_").replace('\'', "_before"))
+            }
             (None, _) if short.len() == 1 => "delta".to_string(),
             (None, i) => format!("delta{}", short.len() - i.unwrap_or(0)),
         };
