@@ -122,6 +122,8 @@ fn term(c: Rat, mono: &Mono, style: Style) -> Expr {
     let sized = rest.iter().any(|(a, e)| is_plain(a) && e.is_negative());
     match c.decimal() {
         Some(_) if bare || (c.num() != 1 && !sized) || c.den() % 5 == 0 => prefix.push(Expr::number(c)),
+        // `x / 4.8989797`, not `10000000/48989797 * x`, which is rounded once more where it is compiled.
+        None if c.den() > 10_000 && c.recip().decimal().is_some() => below.push(Expr::number(c.recip())),
         _ => {
             let whole = |n: i128| Expr::number(Rat::new(n, 1));
             prefix.extend((c.num() != 1).then(|| whole(c.num())));
