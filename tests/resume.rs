@@ -382,13 +382,13 @@ fn the_command_line_resumes() {
 /// A program that trains for a minute or so, and saves.
 fn long() -> String {
     let text = PROGRAM
-        .replace("epochs = 6", "epochs = 60000")
-        .replace("  every 1 step print", "  every 100 epochs print");
+        .replace("epochs = 6", "epochs = 9000000")
+        .replace("  every 1 step print", "  every 50000 epochs print");
     let text = text.replace("  stop after 5 epochs without better worst on d by 0.01\n", "");
     let text =
         text.replace("  every 1 epoch eval l, worst on d\n  keep best worst on d to \"best.npz\"\n", "");
     text.replace("load \"best.npz\"\n", "")
-        .replace("checkpoint every 1 step", "checkpoint every 50000 epochs")
+        .replace("checkpoint every 1 step", "checkpoint every 8000000 epochs")
 }
 
 #[cfg(unix)]
@@ -425,7 +425,7 @@ fn a_run_that_was_asked_to_stop_goes_on_from_there() {
         |name: &String| name.split("step").nth(1).and_then(|n| n.split('.').next()?.parse::<i64>().ok());
     let reached = in_directory(&dir.join("cut/ck")).last().and_then(step).expect("a checkpoint");
     let epochs = reached / 6 + 5;
-    std::fs::write(dir.join("p.nn"), long().replace("epochs = 60000", &format!("epochs = {epochs}")))
+    std::fs::write(dir.join("p.nn"), long().replace("epochs = 9000000", &format!("epochs = {epochs}")))
         .expect("written");
     for args in
         [&["run", "p.nn", "--out", "cut", "--resume", "cut/ck"][..], &["run", "p.nn", "--out", "whole"]]
@@ -441,7 +441,7 @@ fn a_run_that_was_asked_to_stop_goes_on_from_there() {
 #[test]
 fn a_run_without_a_checkpoint_says_that_nothing_was_saved() {
     let dir = scratch("signalled_unsaved");
-    std::fs::write(dir.join("p.nn"), long().replace("  checkpoint every 50000 epochs to \"ck\"\n", ""))
+    std::fs::write(dir.join("p.nn"), long().replace("  checkpoint every 8000000 epochs to \"ck\"\n", ""))
         .expect("written");
     let (output, _) = signalled(&dir, &["run", "p.nn"], "-INT", Duration::from_millis(400));
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
@@ -471,7 +471,7 @@ fn two_runs_do_not_write_to_one_directory() {
     assert!(stderr(&second).contains("another run is writing to it"), "{}", stderr(&second));
     assert_eq!(in_directory(&dir.join("ck")), [""; 0]);
     // The system let go of the lock.
-    std::fs::write(dir.join("p.nn"), long().replace("epochs = 60000", "epochs = 5")).expect("written");
+    std::fs::write(dir.join("p.nn"), long().replace("epochs = 9000000", "epochs = 5")).expect("written");
     let third = run_in(&dir, &["run", "p.nn"]);
     assert!(third.status.success(), "{}", stderr(&third));
 }

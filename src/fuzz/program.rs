@@ -256,6 +256,9 @@ impl Model {
         for function in &self.functions {
             let _ = writeln!(out, "{function}");
         }
+        // A derivative that is derived again transposes once more, and a transpose of a transpose is never built: its
+        // adjoints would be added in another order.
+        let kinds: &[usize] = if self.forms.contains("second derivative") { &[1, 2] } else { &[0, 1, 2] };
         for (i, statement) in self.statements.iter().enumerate() {
             match statement {
                 Statement::Variable { name, shape, seed } => {
@@ -270,7 +273,7 @@ impl Model {
                     let annotation =
                         if *annotated { format!(": {dtype}{}", shape_text(shape)) } else { String::new() };
                     let expression = match variation {
-                        Variation::Identities => identity(i, expression, shape),
+                        Variation::Identities => identity(kinds[i % kinds.len()], expression, shape),
                         _ => expression.clone(),
                     };
                     let _ = writeln!(out, "{name}{annotation} = {expression}");
@@ -306,8 +309,9 @@ impl Model {
     }
 }
 
-fn identity(i: usize, expression: &str, shape: &[Size]) -> String {
-    match (i % 3, shape.len()) {
+/// Transposed twice, reshaped there and back, or times 1.
+fn identity(kind: usize, expression: &str, shape: &[Size]) -> String {
+    match (kind, shape.len()) {
         (0, 2) => format!("({expression}).T.T"),
         (1, n) if n >= 1 => format!("reshape(reshape({expression}, [-1]), {})", shape_text(shape)),
         _ => format!("({expression}) * 1"),
