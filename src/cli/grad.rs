@@ -91,7 +91,8 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
 /// The derivation by numbers, on the first batch of the first training.
 fn checked(ready: &Ready, loss: NodeId, derivation: &Derivation, wrt: &[NodeId]) -> Checked {
     let Loaded { program, .. } = &ready.loaded;
-    let Some(train) = program.trains().next() else {
+    let own = program.trains().find(|t| program.measures[t.loss].node == loss);
+    let Some(train) = own.or_else(|| program.trains().next()) else {
         return Checked::Not("this file has no train directive, so there is no first batch".into());
     };
     let rows = train.batch.map_or(verify::ROWS, |b| (b as usize).min(verify::ROWS));
