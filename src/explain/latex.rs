@@ -90,7 +90,7 @@ fn math(e: &Expr, names: &Plain, least: u8) -> String {
         Kind::Not(x) => format!("\\neg {}", math(x, names, level::POSTFIX)),
         Kind::Transposed(x) => format!("{}^{{\\top}}", math(x, names, level::POSTFIX)),
         Kind::Index(x, index) => {
-            format!("{}_{{\\texttt{{[{}]}}}}", math(x, names, level::POSTFIX), escaped(index))
+            format!("{{{}}}_{{\\texttt{{[{}]}}}}", math(x, names, level::POSTFIX), escaped(index))
         }
         Kind::Binary(op, a, b) => return binary(*op, a, b, names, least),
         Kind::Call(function, args, named) => return call(function, args, named, names, least),
