@@ -18,3 +18,7 @@ review:
 # The tables of docs/performance.md: nn against C and the peers (benches/peers/compare.py says what it needs).
 bench *ARGS:
     python3 benches/peers/compare.py {{ARGS}}
+
+# The table of docs/reliability.md: sixteen figures with their targets, `full` or `long`.
+reliability *ARGS:
+    bash .ci/reliability {{ARGS}}

@@ -5,6 +5,7 @@ mod checkers;
 
 use checkers::bits::{self, BATCH, Case, Form, Left, PLAIN, Part, Rows};
 use checkers::bounds;
+use checkers::graphs;
 use checkers::slices::{Plan, follow_the_rule};
 use ndarray::ArrayD;
 use nn::check::program::Remainder;
@@ -13,11 +14,10 @@ use nn::ir::build::Builder;
 use nn::ir::dim::Dim;
 use nn::ir::graph::{Function, NodeId, Type};
 use nn::ir::op::{Class, Kernel, OpDef, SliceStep};
-use nn::loops::memory::Interpreted;
 use nn::loops::types::Stop;
 use nn::ops;
 use nn::ops::build::{self, Keep};
-use nn::random_graph::{Mode, RandomGraph, Settings, Statistics, generate, pairs};
+use nn::random_graph::{Settings, Statistics, pairs};
 use nn::rng::numpy::RandomState;
 use nn::scalar::DType;
 use nn::tensor::Tensor;
@@ -66,7 +66,7 @@ fn near_definition(
     }
     let want = want.map_err(|e| e.to_string())?;
     if part == Part::Gradient {
-        return if smooth { near_propagated(case, left) } else { Ok(()) };
+        return if smooth { bounds::near_propagated(case, left) } else { Ok(()) };
     }
     let ((_, have), (_, want)) = (&left.values[0], &want[0]);
     match (&op.kernel, op.name) {
@@ -75,7 +75,7 @@ fn near_definition(
             bounds::within(have, want, &mut |_, w| ulps * bounds::ulp(w, float))
         }
         (_, "sum" | "matmul") if smooth => {
-            let total = absolute(case).defined().map_err(|e| e.to_string())?;
+            let total = bounds::absolute(case).defined().map_err(|e| e.to_string())?;
             let total: Vec<f64> = total[0].1.iter().copied().collect();
             let terms = terms_per_element(op, case, want);
             let bound = if op.name == "sum" { bounds::sum_bound } else { bounds::contract_bound };
@@ -83,7 +83,7 @@ fn near_definition(
         }
         (Kernel::View(_) | Kernel::Gather | Kernel::Pad | Kernel::Concat | Kernel::ArgReduce(_), _)
         | (_, "max" | "min" | "any" | "all") => bounds::within(have, want, &mut |_, _| 0.0),
-        _ if smooth => near_propagated(case, left),
+        _ if smooth => bounds::near_propagated(case, left),
         _ => Ok(()),
     }
 }
@@ -97,33 +97,6 @@ fn terms_per_element(op: &OpDef, case: &Case, out: &ArrayD<f64>) -> usize {
         _ if node.attrs.flag("ta") => x[x.len() - 2],
         _ => x[x.len() - 1],
     }
-}
-
-/// The same case on absolute values: its results are the Σ|terms| of the bounds.
-fn absolute(case: &Case) -> Case {
-    let mut case = case.clone();
-    for value in case.values.values_mut() {
-        let shape = value.shape().to_vec();
-        *value = Tensor::from_f64(value.dtype(), &shape, value.to_f64().iter().map(|x| x.abs()).collect());
-    }
-    case
-}
-
-/// Results and new values of variables, within what rounding moves the definition by.
-fn near_propagated(case: &Case, left: &Left) -> Result<(), String> {
-    let f = &case.function;
-    let name =
-        |id: &NodeId| f.graph.node(*id).attrs.str("name").expect("updates are of named leaves").clone();
-    let roots: Vec<(Arc<str>, NodeId)> =
-        f.results.iter().cloned().chain(f.updates.iter().map(|(leaf, new)| (name(leaf), *new))).collect();
-    let ids: Vec<NodeId> = roots.iter().map(|(_, id)| *id).collect();
-    let bounds_of = bounds::propagated(&f.graph, &ids, &case.bindings()).ok_or("no value")?;
-    for ((name, _), (want, allowed)) in roots.iter().zip(&bounds_of) {
-        let have = left.values.iter().find(|(n, _)| n == name).ok_or(format!("`{name}` is not there"))?;
-        let allowed: Vec<f64> = allowed.iter().copied().collect();
-        bounds::within(&have.1, want, &mut |i, _| allowed[i]).map_err(|e| format!("`{name}`: {e}"))?;
-    }
-    Ok(())
 }
 
 #[test]
@@ -150,45 +123,6 @@ fn every_gradient_in_f64() {
     assert!(count > 1_000 / EVERY, "{count}");
 }
 
-fn case_of(g: &RandomGraph, steps: i64) -> Case {
-    let mut values = BTreeMap::new();
-    for (id, value) in &g.bindings.nodes {
-        let node = g.function.graph.node(*id);
-        let name = node.attrs.str("name").expect("leaves have names").clone();
-        let flat = value.iter().copied().collect();
-        values.insert(name, Tensor::from_f64(node.ty.dtype, value.shape(), flat));
-    }
-    Case { function: g.function.clone(), values, rows: g.bindings.sizes[BATCH], steps }
-}
-
-/// Forward, backward and update of a graph: two steps in every form give the same bits; the first step is near the
-/// definition, or equal to it where no operation rounds.
-fn graph_agrees(g: &RandomGraph, mode: Mode) -> Result<(), String> {
-    bits::every_form_agrees(&case_of(g, 2))?;
-    let once = case_of(g, 1);
-    let (program, target) = bits::lowered(&once, PLAIN)?;
-    let left = bits::run(&once, &program, &target, &Interpreted)?;
-    match mode {
-        Mode::Smooth => near_propagated(&once, &left),
-        Mode::Exact => {
-            let want = once.defined().map_err(|e| e.to_string())?;
-            let mut each = left.values.iter().zip(&want);
-            each.try_for_each(|((name, have), (_, want))| {
-                bounds::within(have, want, &mut |_, _| 0.0).map_err(|e| format!("`{name}`: {e}"))
-            })
-        }
-        Mode::Special => Ok(()),
-    }
-}
-
-fn graphs(mode: Mode, count: u64) {
-    for seed in 0..count / EVERY as u64 {
-        let dtype = if seed % 2 == 0 { DType::F32 } else { DType::F64 };
-        let g = generate(seed, &Settings { mode, dtype, size: 14 });
-        graph_agrees(&g, mode).unwrap_or_else(|e| panic!("{mode:?} seed {seed}: {e}"));
-    }
-}
-
 /// Each pair of ops that types allow, one feeding the other: in f32, and a part of them in f64.
 #[test]
 fn every_pair_of_ops() {
@@ -199,26 +133,11 @@ fn every_pair_of_ops() {
         let some: Vec<_> = possible.iter().copied().step_by(every).collect();
         for (i, (mode, g)) in pairs::covering(&some, &settings).iter().enumerate() {
             statistics.add(g);
-            graph_agrees(g, *mode).unwrap_or_else(|e| panic!("{dtype}, graph {i}, {mode:?}: {e}"));
+            graphs::agrees(g, *mode).unwrap_or_else(|e| panic!("{dtype}, graph {i}, {mode:?}: {e}"));
         }
         let seen = statistics.adjacency().0 * possible.len() as f64;
         assert!(seen >= 0.95 * some.len() as f64, "{dtype}: {seen} of {}", some.len());
     }
-}
-
-#[test]
-fn random_graphs_of_ordinary_numbers() {
-    graphs(Mode::Smooth, 150);
-}
-
-#[test]
-fn random_graphs_of_whole_numbers() {
-    graphs(Mode::Exact, 75);
-}
-
-#[test]
-fn random_graphs_of_numbers_at_the_edge() {
-    graphs(Mode::Special, 75);
 }
 
 /// Windows of 3 by 3 put back where they were cut from, as the gradient of a convolution does: one kernel, and
@@ -255,7 +174,7 @@ fn overlapping_windows_are_summed_in_one_kernel() {
             assert_eq!(program.kernels.len(), 1, "{}", nn::loops::print::print(&program));
             let left =
                 bits::every_form_agrees(&case).unwrap_or_else(|e| panic!("{step} {inner} {rows}: {e}"));
-            near_propagated(&case, &left).unwrap_or_else(|e| panic!("{step} {inner} {rows}: {e}"));
+            bounds::near_propagated(&case, &left).unwrap_or_else(|e| panic!("{step} {inner} {rows}: {e}"));
         }
     }
 }
@@ -284,7 +203,7 @@ fn differences_along_the_batch_have_a_gradient() {
         let case = Case { function: Function::default(), values, rows, steps: 1 };
         let case = with_result(b, gradient, case);
         let left = bits::every_form_agrees(&case).unwrap_or_else(|e| panic!("{rows}: {e}"));
-        near_propagated(&case, &left).unwrap_or_else(|e| panic!("{rows}: {e}"));
+        bounds::near_propagated(&case, &left).unwrap_or_else(|e| panic!("{rows}: {e}"));
     }
 }
 
@@ -402,7 +321,7 @@ fn long_sums_along_an_axis_are_within_their_bound() {
                 let have = computed(&case).unwrap_or_else(|e| panic!("{n}: {e}"));
                 let x = case.values["x"].to_f64();
                 let want = x.map_axis(ndarray::Axis(axis), |line| exact_sum(line.iter().copied()).sum());
-                let total = absolute(&case).defined().expect("sums have values").remove(0).1;
+                let total = bounds::absolute(&case).defined().expect("sums have values").remove(0).1;
                 let total: Vec<f64> = total.iter().copied().collect();
                 bounds::within(&have, &want, &mut |i, _| bounds::sum_bound(n, dtype, total[i]))
                     .unwrap_or_else(|e| panic!("{n} along {axis} in {dtype}: {e}"));
@@ -425,7 +344,7 @@ fn long_contractions_are_within_their_bound() {
                 let case = with_result(b, out, case);
                 let have = computed(&case).unwrap_or_else(|e| panic!("{k} {terms:?}: {e}"));
                 let want = exact_product(&case.values["x"].to_f64(), &case.values["y"].to_f64());
-                let total = absolute(&case).defined().expect("products have values").remove(0).1;
+                let total = bounds::absolute(&case).defined().expect("products have values").remove(0).1;
                 let total: Vec<f64> = total.iter().copied().collect();
                 bounds::within(&have, &want, &mut |i, _| bounds::contract_bound(k, dtype, total[i]))
                     .unwrap_or_else(|e| panic!("{k} {dtype} {terms:?}: {e}"));

@@ -8,6 +8,7 @@
 //! every element of every float node moved at random by a few u; what the results move by is what rounding
 //! may do to them.
 
+use crate::checkers::bits::{Case, Left};
 use ndarray::ArrayD;
 use nn::interp::Bindings;
 use nn::ir::graph::{Graph, NodeId};
@@ -15,6 +16,7 @@ use nn::ir::op::{EvalCx, Kernel, OpDef, Vjp};
 use nn::rng::numpy::RandomState;
 use nn::scalar::{DType, Literal};
 use nn::tensor::Tensor;
+use std::sync::Arc;
 
 /// Half an ulp of 1.
 pub fn unit(dtype: DType) -> f64 {
@@ -164,6 +166,33 @@ fn moved(
         }));
     }
     values
+}
+
+/// Results and new values of variables, within what rounding moves the definition by.
+pub fn near_propagated(case: &Case, left: &Left) -> Result<(), String> {
+    let f = &case.function;
+    let name =
+        |id: &NodeId| f.graph.node(*id).attrs.str("name").expect("updates are of named leaves").clone();
+    let roots: Vec<(Arc<str>, NodeId)> =
+        f.results.iter().cloned().chain(f.updates.iter().map(|(leaf, new)| (name(leaf), *new))).collect();
+    let ids: Vec<NodeId> = roots.iter().map(|(_, id)| *id).collect();
+    let bounds_of = propagated(&f.graph, &ids, &case.bindings()).ok_or("no value")?;
+    for ((name, _), (want, allowed)) in roots.iter().zip(&bounds_of) {
+        let have = left.values.iter().find(|(n, _)| n == name).ok_or(format!("`{name}` is not there"))?;
+        let allowed: Vec<f64> = allowed.iter().copied().collect();
+        within(&have.1, want, &mut |i, _| allowed[i]).map_err(|e| format!("`{name}`: {e}"))?;
+    }
+    Ok(())
+}
+
+/// The same case on absolute values: its results are the Σ|terms| of the bounds.
+pub fn absolute(case: &Case) -> Case {
+    let mut case = case.clone();
+    for value in case.values.values_mut() {
+        let shape = value.shape().to_vec();
+        *value = Tensor::from_f64(value.dtype(), &shape, value.to_f64().iter().map(|x| x.abs()).collect());
+    }
+    case
 }
 
 /// A sum as a loop adds it, one after the other: what the bound of sums must refuse.

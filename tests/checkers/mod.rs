@@ -6,6 +6,7 @@ pub mod bits;
 pub mod bounds;
 pub mod derivatives;
 pub mod golden;
+pub mod graphs;
 pub mod losses;
 pub mod rules;
 pub mod slices;

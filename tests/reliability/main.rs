@@ -1,0 +1,8 @@
+//! The figures of docs/reliability.md, each in the module of its subject. `cargo test` tries a part of the cases;
+//! `just reliability` tries them all and prints the table.
+
+#[path = "../checkers/mod.rs"]
+mod checkers;
+mod figure;
+
+mod bits;
