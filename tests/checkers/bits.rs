@@ -140,7 +140,7 @@ pub fn checked(program: &Program, rows: i64) -> Result<(), String> {
 }
 
 /// The batches of the case, each the same rows.
-fn batches(case: &Case) -> Batches {
+pub fn batches(case: &Case) -> Batches {
     let once = Batches::once(case.rows);
     if case.rows == 0 || case.steps == 1 {
         return once;

@@ -5,4 +5,9 @@
 mod checkers;
 mod figure;
 
+// What several figures use.
+mod arena;
+mod child;
+
 mod bits;
+mod guards;
