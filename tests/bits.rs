@@ -5,20 +5,17 @@ mod checkers;
 
 use checkers::bits::{self, BATCH, Case, Form, Left, PLAIN, Part, Rows};
 use checkers::bounds;
-use checkers::graphs;
 use checkers::slices::{Plan, follow_the_rule};
+use checkers::terms::{Terms, numbers, with_result};
 use ndarray::ArrayD;
 use nn::check::program::Remainder;
-use nn::codegen::{self, Options};
 use nn::ir::build::Builder;
 use nn::ir::dim::Dim;
-use nn::ir::graph::{Function, NodeId, Type};
+use nn::ir::graph::{Function, Type};
 use nn::ir::op::{Class, Kernel, OpDef, SliceStep};
 use nn::loops::types::Stop;
 use nn::ops;
 use nn::ops::build::{self, Keep};
-use nn::random_graph::{Settings, Statistics, pairs};
-use nn::rng::numpy::RandomState;
 use nn::scalar::DType;
 use nn::tensor::Tensor;
 use std::collections::BTreeMap;
@@ -123,23 +120,6 @@ fn every_gradient_in_f64() {
     assert!(count > 1_000 / EVERY, "{count}");
 }
 
-/// Each pair of ops that types allow, one feeding the other: in f32, and a part of them in f64.
-#[test]
-fn every_pair_of_ops() {
-    let possible = pairs::possible();
-    for (dtype, every) in [(DType::F32, EVERY), (DType::F64, 4 * EVERY)] {
-        let mut statistics = Statistics::default();
-        let settings = Settings { dtype, ..Settings::default() };
-        let some: Vec<_> = possible.iter().copied().step_by(every).collect();
-        for (i, (mode, g)) in pairs::covering(&some, &settings).iter().enumerate() {
-            statistics.add(g);
-            graphs::agrees(g, *mode).unwrap_or_else(|e| panic!("{dtype}, graph {i}, {mode:?}: {e}"));
-        }
-        let seen = statistics.adjacency().0 * possible.len() as f64;
-        assert!(seen >= 0.95 * some.len() as f64, "{dtype}: {seen} of {}", some.len());
-    }
-}
-
 /// Windows of 3 by 3 put back where they were cut from, as the gradient of a convolution does: one kernel, and
 /// the sum of what `eval` of each padding says.
 #[test]
@@ -204,197 +184,6 @@ fn differences_along_the_batch_have_a_gradient() {
         let case = with_result(b, gradient, case);
         let left = bits::every_form_agrees(&case).unwrap_or_else(|e| panic!("{rows}: {e}"));
         bounds::near_propagated(&case, &left).unwrap_or_else(|e| panic!("{rows}: {e}"));
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Terms {
-    /// One number again and again: rounding errors all point the same way.
-    Constant,
-    /// Between 0 and 1.
-    Positive,
-    /// Both signs, of very different sizes.
-    Wild,
-}
-
-fn numbers(terms: Terms, n: usize, dtype: DType) -> Vec<f64> {
-    let mut random = RandomState::new(17);
-    let mut next = || match terms {
-        Terms::Constant => 0.1,
-        Terms::Positive => random.uniform(),
-        Terms::Wild => random.normal() * f64::powi(2.0, random.integer(-12, 13) as i32),
-    };
-    (0..n).map(|_| bounds::rounded(next(), dtype)).collect()
-}
-
-fn variables(shapes: &[(&str, Vec<usize>)], dtype: DType, terms: Terms) -> (Builder, Vec<NodeId>, Case) {
-    let mut b = Builder::default();
-    let mut values = BTreeMap::new();
-    let mut ids = Vec::new();
-    for (name, shape) in shapes {
-        let dims = shape.iter().map(|n| Dim::constant(*n as i64)).collect();
-        ids.push(build::variable(&mut b, name, Type::new(dtype, dims)));
-        let flat = numbers(terms, shape.iter().product(), dtype);
-        values.insert(Arc::from(*name), Tensor::from_f64(dtype, shape, flat));
-    }
-    (b, ids, Case { function: Function::default(), values, rows: 1, steps: 1 })
-}
-
-fn with_result(b: Builder, out: NodeId, case: Case) -> Case {
-    let results = vec![("out".into(), out)];
-    Case {
-        function: Function { name: "long".into(), graph: b.graph, results, ..Function::default() },
-        ..case
-    }
-}
-
-/// What machine code makes of the case; for up to 100,000 elements every form of it.
-fn computed(case: &Case) -> Result<Tensor, String> {
-    let elements: usize = case.values.values().map(Tensor::len).sum();
-    if elements <= 100_000 / EVERY {
-        return Ok(bits::every_form_agrees(case)?.values[0].1.clone());
-    }
-    let (program, target) = bits::lowered(case, Form { level: 2, rows: Rows::Fixed, ..PLAIN })?;
-    let code = codegen::compile(&program, &Options::default()).map_err(|e| e.to_string())?;
-    Ok(bits::run(case, &program, &target, &code)?.values[0].1.clone())
-}
-
-#[test]
-fn long_sums_are_within_their_bound() {
-    let mut count = 0;
-    let most = if cfg!(debug_assertions) { 100_000 } else { 10_000_000 };
-    for terms in [Terms::Constant, Terms::Positive, Terms::Wild] {
-        for n in [1, 2, 15, 17, 500, 512, 513, 1024, 5000, 100_000, 1_000_000, 10_000_000] {
-            for dtype in [DType::F32, DType::F64] {
-                if n > most || (n == 10_000_000 && dtype == DType::F64) {
-                    continue;
-                }
-                let (mut b, ids, case) = variables(&[("x", vec![n])], dtype, terms);
-                let out = build::sum(&mut b, ids[0], &[0], Keep::No);
-                let case = with_result(b, out, case);
-                let have = computed(&case).unwrap_or_else(|e| panic!("{n} {terms:?}: {e}"));
-                let x = case.values["x"].to_f64();
-                let bound = bounds::sum_bound(n, dtype, x.iter().map(|x| x.abs()).sum());
-                let want = exact_sum(x.iter().copied());
-                bounds::within(&have, &want, &mut |_, _| bound)
-                    .unwrap_or_else(|e| panic!("{n} {dtype} {terms:?}: {e}"));
-                count += 1;
-            }
-        }
-    }
-    assert!(count >= 40, "{count}");
-}
-
-/// The sum of f64 numbers with the rounding errors added up apart (Neumaier): exact to an ulp or so.
-fn exact_sum(terms: impl Iterator<Item = f64>) -> ArrayD<f64> {
-    let (mut sum, mut lost) = (0.0f64, 0.0f64);
-    for x in terms {
-        let new = sum + x;
-        lost += if sum.abs() >= x.abs() { (sum - new) + x } else { (x - new) + sum };
-        sum = new;
-    }
-    ndarray::arr0(sum + lost).into_dyn()
-}
-
-/// The matrix product with the rounding error of each product summed too.
-fn exact_product(x: &ArrayD<f64>, y: &ArrayD<f64>) -> ArrayD<f64> {
-    let (m, k, n) = (x.shape()[0], x.shape()[1], y.shape()[1]);
-    ArrayD::from_shape_fn(vec![m, n], |at| {
-        let terms = (0..k).flat_map(|l| {
-            let (a, b) = (x[[at[0], l]], y[[l, at[1]]]);
-            [a * b, a.mul_add(b, -(a * b))]
-        });
-        exact_sum(terms).sum()
-    })
-}
-
-/// Rows and columns of matrices whose folded axis is long, not only whole vectors.
-#[test]
-fn long_sums_along_an_axis_are_within_their_bound() {
-    for axis in [0, 1] {
-        for n in [37, 513, 20_000] {
-            let shape = if axis == 0 { vec![n, 3] } else { vec![3, n] };
-            for dtype in [DType::F32, DType::F64] {
-                let (mut b, ids, case) = variables(&[("x", shape.clone())], dtype, Terms::Wild);
-                let out = build::sum(&mut b, ids[0], &[axis], Keep::No);
-                let case = with_result(b, out, case);
-                let have = computed(&case).unwrap_or_else(|e| panic!("{n}: {e}"));
-                let x = case.values["x"].to_f64();
-                let want = x.map_axis(ndarray::Axis(axis), |line| exact_sum(line.iter().copied()).sum());
-                let total = bounds::absolute(&case).defined().expect("sums have values").remove(0).1;
-                let total: Vec<f64> = total.iter().copied().collect();
-                bounds::within(&have, &want, &mut |i, _| bounds::sum_bound(n, dtype, total[i]))
-                    .unwrap_or_else(|e| panic!("{n} along {axis} in {dtype}: {e}"));
-            }
-        }
-    }
-}
-
-#[test]
-fn long_contractions_are_within_their_bound() {
-    for terms in [Terms::Constant, Terms::Positive, Terms::Wild] {
-        for k in [1, 16, 17, 255, 256, 257, 1000, 10_000, 100_000] {
-            for dtype in [DType::F32, DType::F64] {
-                if cfg!(debug_assertions) && k > 10_000 {
-                    continue;
-                }
-                let shapes = [("x", vec![2, k]), ("y", vec![k, 3])];
-                let (mut b, ids, case) = variables(&shapes, dtype, terms);
-                let out = build::matmul(&mut b, ids[0], ids[1]);
-                let case = with_result(b, out, case);
-                let have = computed(&case).unwrap_or_else(|e| panic!("{k} {terms:?}: {e}"));
-                let want = exact_product(&case.values["x"].to_f64(), &case.values["y"].to_f64());
-                let total = bounds::absolute(&case).defined().expect("products have values").remove(0).1;
-                let total: Vec<f64> = total.iter().copied().collect();
-                bounds::within(&have, &want, &mut |i, _| bounds::contract_bound(k, dtype, total[i]))
-                    .unwrap_or_else(|e| panic!("{k} {dtype} {terms:?}: {e}"));
-            }
-        }
-    }
-}
-
-/// A loop that adds one after the other is outside both bounds: the checks can see.
-#[test]
-fn sequential_sums_are_outside_their_bounds() {
-    for n in [100_000, 1_000_000] {
-        let terms = Tensor::from_f64(DType::F32, &[n], numbers(Terms::Constant, n, DType::F32));
-        let have = bounds::sequential(&terms);
-        let x = terms.to_f64();
-        let want = exact_sum(x.iter().copied());
-        let bound = bounds::sum_bound(n, DType::F32, want.sum());
-        assert!(bounds::within(&have, &want, &mut |_, _| bound).is_err(), "a sequential sum of {n} passes");
-        let bound = bounds::contract_bound(n, DType::F32, want.sum());
-        assert!(bounds::within(&have, &want, &mut |_, _| bound).is_err(), "a sequential chain of {n} passes");
-    }
-}
-
-/// `softmax` and `logsumexp` shift by the largest element: nothing overflows.
-#[test]
-fn softmax_of_large_numbers_is_finite() {
-    for dtype in [DType::F32, DType::F64] {
-        for scale in [1.0, 100.0, 1e4] {
-            let (mut b, ids, mut case) = variables(&[("x", vec![5, 9])], dtype, Terms::Positive);
-            let spread = case.values["x"].to_f64().iter().map(|x| (2.0 * x - 1.0) * scale).collect();
-            case.values.insert("x".into(), Tensor::from_f64(dtype, &[5, 9], spread));
-            let x = ids[0];
-            let all = build::logsumexp(&mut b, x, &[1], Keep::Yes);
-            let shape = b.ty(x).shape.clone();
-            let wide = build::broadcast_to(&mut b, all, &shape);
-            let log = build::sub(&mut b, x, wide);
-            let softmax = build::exp(&mut b, log);
-            let results = vec![("all".into(), all), ("softmax".into(), softmax)];
-            let function =
-                Function { name: "softmax".into(), graph: b.graph, results, ..Function::default() };
-            let left = bits::every_form_agrees(&Case { function, ..case }).unwrap_or_else(|e| panic!("{e}"));
-            for (name, value) in left.values.iter().take(2) {
-                assert!(
-                    value.to_f64().iter().all(|x| x.is_finite()),
-                    "{name} of ±{scale} in {dtype}: {value:?}"
-                );
-            }
-            let rows = left.values[1].1.to_f64().sum_axis(ndarray::Axis(1));
-            assert!(rows.iter().all(|s| (s - 1.0).abs() < 1e-2), "{rows}");
-        }
     }
 }
 

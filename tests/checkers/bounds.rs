@@ -49,16 +49,29 @@ pub fn within(
         return Err(format!("has shape {:?}, not {:?}", have.shape(), want.shape()));
     }
     for (i, (h, w)) in have.to_f64().iter().zip(want).enumerate() {
-        let nearest = rounded(*w, have.dtype());
-        if h == w || *h == nearest || (h.is_nan() && w.is_nan()) {
-            continue;
-        }
-        let most = allowed(i, *w);
-        if h.is_nan() || w.is_nan() || (h - w).abs().partial_cmp(&most).is_none_or(|o| o.is_gt()) {
-            return Err(format!("element {i} is {h:e}, not {w:e}: off by {:e}, allowed {most:e}", h - w));
+        let share = share_of(*h, *w, have.dtype(), &mut || allowed(i, *w));
+        if share > 1.0 {
+            return Err(format!("element {i} is {h:e}, not {w:e}: off by {:e}, {share} of its bound", h - w));
         }
     }
     Ok(())
+}
+
+/// The largest error as a share of what is allowed; infinite where only one is a number.
+pub fn share(have: &Tensor, want: &ArrayD<f64>, allowed: &mut dyn FnMut(usize, f64) -> f64) -> f64 {
+    assert_eq!(have.shape(), want.shape());
+    let have_values = have.to_f64();
+    let each = have_values.iter().zip(want).enumerate();
+    each.map(|(i, (h, w))| share_of(*h, *w, have.dtype(), &mut || allowed(i, *w))).fold(0.0, f64::max)
+}
+
+/// 0 for what is rounded correctly.
+fn share_of(have: f64, want: f64, dtype: DType, allowed: &mut dyn FnMut() -> f64) -> f64 {
+    if have == want || have == rounded(want, dtype) || (have.is_nan() && want.is_nan()) {
+        return 0.0;
+    }
+    let share = (have - want).abs() / allowed();
+    if share.is_nan() { f64::INFINITY } else { share }
 }
 
 /// Ulps that one element of a map may be off by. The definition itself is exact to an f64 ulp at best, so in

@@ -22,6 +22,11 @@ pub fn case_of(g: &RandomGraph, steps: i64) -> Case {
 /// definition, or equal to it where no operation rounds.
 pub fn agrees(g: &RandomGraph, mode: Mode) -> Result<(), String> {
     bits::every_form_agrees(&case_of(g, 2))?;
+    near_definition(g, mode)
+}
+
+/// The first step in the form that defines the bits.
+pub fn near_definition(g: &RandomGraph, mode: Mode) -> Result<(), String> {
     let once = case_of(g, 1);
     let (program, target) = bits::lowered(&once, PLAIN)?;
     let left = bits::run(&once, &program, &target, &Interpreted)?;

@@ -1,5 +1,5 @@
 //! What tests decide by: each checker answers with what it found, so that one test can demand a pass and
-//! another (`seeded_faults`) a failure.
+//! another (`mutants`) a failure.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod bits;
@@ -10,3 +10,4 @@ pub mod graphs;
 pub mod losses;
 pub mod rules;
 pub mod slices;
+pub mod terms;

@@ -17,7 +17,7 @@ fn differing(mode: Mode, what: &str, count: u64) {
     let wrong = (0..count).filter(|seed| differs(*seed)).count();
     report(Figure {
         id: "R1",
-        what: &format!("machine code and loop interpreter, {what}: graphs with other bits"),
+        what: &format!("graphs with other bits as machine code, {what}"),
         measured: format!("{wrong} of {}", number(count)),
         target: "0",
         holds: wrong == 0,

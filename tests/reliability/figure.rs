@@ -31,7 +31,7 @@ pub struct Figure<'a> {
 pub fn report(figure: Figure<'_>) {
     let Figure { id, what, measured, target, holds } = figure;
     let verdict = if holds { "holds" } else { "FAILS" };
-    let line = format!("{id:<4} {what:<62} {measured:<30} {target:<16} {verdict}");
+    let line = format!("{id:<4} {what:<64} {measured:<27} {target:<16} {verdict}");
     println!("{line}");
     if let Ok(path) = std::env::var("NN_FIGURES") {
         let mut table = OpenOptions::new().append(true).create(true).open(path).expect("the table's file");

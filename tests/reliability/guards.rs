@@ -373,7 +373,7 @@ fn in_children(kind: &str, count: u64, every: u64, what: &str) {
     }
     report(Figure {
         id: "R7",
-        what: &format!("{what}, buffers at guarded pages: faults"),
+        what: &format!("{what} on guarded pages: touched what is not theirs"),
         measured: format!("{broken} in {}", number(count.div_ceil(every))),
         target: "0",
         holds: broken == 0,
@@ -394,7 +394,7 @@ fn nets_of_awkward_sizes_stay_inside() {
 fn samples_of_ops_stay_inside() {
     let all = samples().len() as u64;
     let every = (all / effort(200, 2_000, 20_000)).max(1);
-    in_children("samples", all, every, "samples of ops, with derivatives");
+    in_children("samples", all, every, "samples of ops");
 }
 
 /// The pages see: each fault, run by whatever runs programs, ends the process or damages a canary.

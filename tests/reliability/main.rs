@@ -3,11 +3,17 @@
 
 #[path = "../checkers/mod.rs"]
 mod checkers;
+#[path = "../faults/mod.rs"]
+mod faults;
 mod figure;
 
 // What several figures use.
 mod arena;
 mod child;
 
+mod accuracy;
 mod bits;
+mod gradients;
 mod guards;
+mod mutants;
+mod ops;
