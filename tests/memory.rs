@@ -1,4 +1,4 @@
-//! A training takes no memory while it runs: its steps allocate nothing, and the process does not grow.
+//! A training takes no memory while it runs: its steps allocate nothing. That the process does not grow is R16.
 
 use nn::check::program::{Overrides, Program};
 use nn::codegen;
@@ -7,13 +7,10 @@ use nn::loops::memory::{self, Batches, Memory, Region};
 use nn::loops::types::Place;
 use nn::opt::{self, Arithmetic, Checks};
 use nn::runtime::files::Disk;
-use nn::runtime::output::{Output, Progress};
-use nn::runtime::session::{self, Options};
 use nn::source::Sources;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 struct Counting;
 
@@ -36,9 +33,6 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// One test at a time: the pages of a process are those of all its threads.
-static ALONE: Mutex<()> = Mutex::new(());
-
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
@@ -56,7 +50,6 @@ fn program(name: &str, set: &[(&str, &str)]) -> Program {
 
 #[test]
 fn steps_allocate_nothing() {
-    let _alone = ALONE.lock();
     for name in ["w1.nn", "w2.nn", "cnn.nn", "lstm.nn", "attention.nn"] {
         let program = program(name, &[]);
         let train = program.trains().next().expect("a training");
@@ -102,45 +95,4 @@ fn steps_allocate_nothing() {
         assert_eq!(allocations(1), 1, "{name}");
         assert_eq!(allocations(3), 1, "{name}");
     }
-}
-
-/// Notes how large the process is each time a line is printed.
-#[derive(Default)]
-struct Watching(Vec<u64>);
-
-impl Output for Watching {
-    fn line(&mut self, _: &str) {
-        self.0.push(resident_pages());
-    }
-    fn note(&mut self, _: &nn::lang::Text) {}
-    fn flush(&mut self) {}
-    fn picture(&mut self, _: &str) {}
-    fn progress(&mut self, _: Progress) {}
-}
-
-fn resident_pages() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux's statm");
-    statm.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a number of pages")
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn the_process_does_not_grow_while_it_trains() {
-    let _alone = ALONE.lock();
-    // The products of W2 take a minute where kernels are not optimized.
-    let (name, end) = if cfg!(debug_assertions) { ("w1.nn", "STEPS\n") } else { ("w2.nn", "20000\n") };
-    let text = std::fs::read_to_string(benches().join(name)).expect("a program");
-    let longer = "steps = 10001\n  every 100 steps print \"{step}\"\n";
-    let text = text.replace(&format!("steps = {end}"), longer);
-    assert!(text.contains("every 100 steps"));
-    let files = Disk::new(benches(), vec![]);
-    let program = driver::front_with(name, text, &Overrides::default(), &mut Sources::default(), &files)
-        .unwrap_or_else(|e| panic!("{e:?}"));
-    let mut output = Watching::default();
-    session::run(&program, Options::default(), &files, &mut output, &mut |_, _| {})
-        .unwrap_or_else(|e| panic!("{e:?}"));
-    let pages = output.0;
-    assert_eq!(pages.len(), 101);
-    // The first line is of step 0; from step 100 to step 10,000 not a page is added.
-    assert!(pages[100] <= pages[1], "{pages:?}");
 }

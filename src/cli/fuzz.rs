@@ -5,6 +5,8 @@ use crate::cli::gradcheck::aligned;
 use crate::cli::shell::Shell;
 use crate::fuzz::relations::RELATIONS;
 use crate::fuzz::{self, Statistics};
+use crate::lang::say;
+use std::path::PathBuf;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -14,6 +16,9 @@ pub struct Args {
     /// How many programs.
     #[arg(long, value_name = "N", default_value_t = 100)]
     count: u64,
+    /// Writes the smallest program that breaks a relation into this folder, under the relation's name.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
 }
 
 pub fn run(args: &Args, shell: &Shell) -> Exit {
@@ -24,6 +29,14 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         "error: program {} breaks the relation `{}`: {}\nThe smallest program found that does:\n\n{}",
         v.seed, v.relation, v.why, v.text
     ));
+    if let Some(folder) = &args.keep {
+        let path = folder.join(format!("{}_{}.nn", v.relation.replace(' ', "_"), v.seed));
+        let why = v.why.lines().next().unwrap_or_default();
+        if let Err(e) = std::fs::write(&path, format!("# {}: {why}\n{}", v.relation, v.text)) {
+            shell.error(say!("cannot write `{path}`: {e}", path = path.display(), e));
+            return Exit::FILE;
+        }
+    }
     Exit::BUG
 }
 

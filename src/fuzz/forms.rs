@@ -1,7 +1,7 @@
 //! THE TABLE OF FORMS: what a random program is made of. A row is a name and a function that binds one more value, or
 //! finds that the values so far do not fit it. Adding one is adding a row.
 
-use crate::fuzz::program::{Growing, Size, Value, shape_text};
+use crate::fuzz::program::{Growing, Size, Statement, Value, shape_text};
 
 type Form = (&'static str, fn(&mut Growing<'_, '_>) -> Option<Value>);
 
@@ -369,8 +369,8 @@ fn repeat(g: &mut Growing<'_, '_>) -> Option<Value> {
     let times = *g.choices.pick(&[2, 0, 1, 3]);
     let w = g.variable(&[k, k]);
     let out = g.bind(v.shape.clone(), format!("{} * 1", v.name))?;
-    let text = format!("repeat i in 0..{times} {{\n  {0} = tanh({0} @ {1}) + i * 0.1\n}}", out.name, w.name);
-    g.model.statements.push(crate::fuzz::program::Statement::Whole(text));
+    let body = format!("{0} = tanh({0} @ {1}) + i * 0.1", out.name, w.name);
+    g.model.statements.push(Statement::Repeat { times, body });
     Some(out)
 }
 

@@ -33,7 +33,16 @@ pub enum Variation {
     Dead,
     /// Four times the loss, a quarter of the learning rate.
     Scaled,
+    /// Every variable before everything else.
+    Hoisted,
+    /// Each round of a `repeat` as one of its own.
+    Unrolled,
+    /// The functions in [`FUNCTIONS`], a file of their own.
+    Split,
 }
+
+/// Where the functions of a split program are.
+pub const FUNCTIONS: &str = "functions.nn";
 
 /// What is generated, before it is written down.
 #[derive(Clone, Debug, Default)]
@@ -59,19 +68,9 @@ pub struct Model {
 
 #[derive(Clone, Debug)]
 pub enum Statement {
-    Variable {
-        name: String,
-        shape: Vec<usize>,
-        seed: usize,
-    },
-    Value {
-        name: String,
-        shape: Vec<Size>,
-        annotated: bool,
-        expression: String,
-    },
-    /// Written as it is.
-    Whole(String),
+    Variable { name: String, shape: Vec<usize>, seed: usize },
+    Value { name: String, shape: Vec<Size>, annotated: bool, expression: String },
+    Repeat { times: usize, body: String },
 }
 
 /// A model while it grows.
@@ -173,7 +172,9 @@ impl Growing<'_, '_> {
     fn ends(&self) -> (Value, Vec<Value>) {
         let mut words = BTreeSet::new();
         for statement in &self.model.statements {
-            if let Statement::Value { expression: text, .. } | Statement::Whole(text) = statement {
+            if let Statement::Value { expression: text, .. } | Statement::Repeat { body: text, .. } =
+                statement
+            {
                 words.extend(text.split(|c: char| !c.is_alphanumeric()));
             }
         }
@@ -253,14 +254,20 @@ impl Model {
             out,
             "placeholder x0: {dtype}[batch, {features}]\nplaceholder k0: i64[batch]\nfeed x0 = X, k0 = K\n"
         );
-        for function in &self.functions {
-            let _ = writeln!(out, "{function}");
+        if variation == Variation::Split {
+            let _ = writeln!(out, "use \"{FUNCTIONS}\"");
+        } else {
+            self.functions.iter().for_each(|f| out.extend([f, "\n"]));
         }
         // A derivative that is derived again transposes once more, and a transpose of a transpose is never built: its
         // adjoints would be added in another order.
         let kinds: &[usize] = if self.forms.contains("second derivative") { &[1, 2] } else { &[0, 1, 2] };
-        for (i, statement) in self.statements.iter().enumerate() {
-            match statement {
+        let mut order: Vec<usize> = (0..self.statements.len()).collect();
+        if variation == Variation::Hoisted {
+            order.sort_by_key(|i| !matches!(self.statements[*i], Statement::Variable { .. }));
+        }
+        for i in order {
+            match &self.statements[i] {
                 Statement::Variable { name, shape, seed } => {
                     let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
                     let _ = writeln!(
@@ -281,8 +288,14 @@ impl Model {
                         let _ = writeln!(out, "dead{i} = sum(exp({name}) * 3)");
                     }
                 }
-                Statement::Whole(text) => {
-                    let _ = writeln!(out, "{text}");
+                Statement::Repeat { times, body } => {
+                    let rounds = match variation {
+                        Variation::Unrolled => (0..*times).map(|i| (i, i + 1)).collect(),
+                        _ => vec![(0, *times)],
+                    };
+                    for (from, to) in rounds {
+                        let _ = writeln!(out, "repeat i in {from}..{to} {{\n  {body}\n}}");
+                    }
                 }
             }
         }

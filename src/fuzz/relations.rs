@@ -2,10 +2,11 @@
 
 use crate::check::program::{Overrides, Program};
 use crate::driver;
-use crate::fuzz::program::{Model, Variation};
+use crate::fuzz::program::{FUNCTIONS, Model, Variation};
 use crate::gradcheck;
 use crate::ir::print;
 use crate::model::CompileError;
+use crate::opt::{self, Arithmetic};
 use crate::runtime::engine::{Backend, Settings};
 use crate::runtime::error::RunError;
 use crate::runtime::files::{Files, InMemory};
@@ -32,7 +33,7 @@ pub enum Asked {
     No,
 }
 
-pub static RELATIONS: [Relation; 10] = [
+pub static RELATIONS: [Relation; 14] = [
     Relation {
         name: "round trip",
         says: "printed and parsed again it is the same program",
@@ -40,6 +41,7 @@ pub static RELATIONS: [Relation; 10] = [
     },
     Relation { name: "opt", says: "unoptimized machine code gives the same bits", holds: unoptimized },
     Relation { name: "loops", says: "the loop interpreter gives the same bits", holds: interpreted },
+    Relation { name: "passes", says: "without any one graph pass it gives the same bits", holds: passes },
     Relation { name: "twice", says: "run again, on two threads, it gives the same bits", holds: twice },
     Relation { name: "gradients", says: "gradients agree with central differences in f64", holds: gradients },
     Relation {
@@ -53,6 +55,17 @@ pub static RELATIONS: [Relation; 10] = [
         holds: identities,
     },
     Relation { name: "dead code", says: "values that nothing uses change nothing", holds: dead },
+    Relation { name: "order", says: "with its variables first it gives the same bits", holds: hoisted },
+    Relation {
+        name: "files",
+        says: "with its functions in a file of their own it is the same program",
+        holds: split,
+    },
+    Relation {
+        name: "unrolled",
+        says: "a `repeat` gives the bits of its rounds one after the other",
+        holds: unrolled,
+    },
     Relation {
         name: "scaled",
         says: "four times the loss at a quarter of the rate is the same training",
@@ -67,7 +80,8 @@ pub static RELATIONS: [Relation; 10] = [
 
 /// A program, and what it did.
 pub struct Case {
-    pub model: Model,
+    /// What the text was written from; `None` for a program that was not generated.
+    pub model: Option<Model>,
     pub text: String,
     pub program: Program,
     pub outcome: Outcome,
@@ -86,10 +100,15 @@ pub struct Outcome {
 impl Case {
     /// Checks and runs a model. The error is what is wrong with the program: the generator promises that nothing is.
     pub fn new(model: Model) -> Result<Case, String> {
-        let text = model.text(Variation::Plain);
+        let case = Case::of_text(model.text(Variation::Plain))?;
+        Ok(Case { model: Some(model), ..case })
+    }
+
+    /// Checks and runs a program.
+    pub fn of_text(text: String) -> Result<Case, String> {
         let program = checked(&text)?;
         let outcome = run(&program, &options(Backend::Jit, 2, 1), &InMemory::default());
-        Ok(Case { model, text, program, outcome })
+        Ok(Case { model: None, text, program, outcome })
     }
 
     /// The largest and the smallest thing a run may be: finished, with numbers.
@@ -97,8 +116,19 @@ impl Case {
         self.outcome.error.is_none()
     }
 
-    fn varied(&self, variation: Variation) -> Result<Program, String> {
-        checked(&self.model.text(variation))
+    /// The program written otherwise, if it was generated.
+    fn varied(&self, variation: Variation) -> Result<Option<Program>, String> {
+        let Some(model) = &self.model else { return Ok(None) };
+        let functions = InMemory::default().with(FUNCTIONS, model.functions.join("\n"));
+        checked_with(&model.text(variation), &functions).map(Some)
+    }
+
+    /// Written otherwise, it does the same.
+    fn same_as(&self, variation: Variation) -> Result<Asked, String> {
+        match self.varied(variation)? {
+            Some(program) => self.same(&program, &options(Backend::Jit, 2, 1)),
+            None => Ok(Asked::No),
+        }
     }
 
     fn same(&self, program: &Program, options: &Options) -> Result<Asked, String> {
@@ -107,8 +137,12 @@ impl Case {
 }
 
 pub fn checked(text: &str) -> Result<Program, String> {
+    checked_with(text, &InMemory::default())
+}
+
+fn checked_with(text: &str, files: &dyn Files) -> Result<Program, String> {
     let mut sources = Sources::default();
-    let checked = driver::front("program.nn", text, &Overrides::default(), &mut sources);
+    let checked = driver::front_with("program.nn", text, &Overrides::default(), &mut sources, files);
     checked.map_err(|found| CompileError { found, sources }.to_string())
 }
 
@@ -205,12 +239,12 @@ fn gradients(case: &Case) -> Result<Asked, String> {
 }
 
 fn renamed(case: &Case) -> Result<Asked, String> {
-    let program = case.varied(Variation::Renamed)?;
+    let Some(program) = case.varied(Variation::Renamed)? else { return Ok(Asked::No) };
     let (a, b) = (driver::forward(&case.program), driver::forward(&program));
     if !crate::ir::diff::diff(&a, &b).is_empty() {
         return Err("with other names it is another model".to_string());
     }
-    if case.model.keyed {
+    if case.model.as_ref().is_some_and(|m| m.keyed) {
         return Ok(Asked::Yes);
     }
     let other = run(&program, &options(Backend::Jit, 2, 1), &InMemory::default());
@@ -241,18 +275,52 @@ fn tensors(outcome: &Outcome) -> Result<Vec<(String, Tensor)>, String> {
 }
 
 fn identities(case: &Case) -> Result<Asked, String> {
-    case.same(&case.varied(Variation::Identities)?, &options(Backend::Jit, 2, 1))
+    case.same_as(Variation::Identities)
 }
 
 fn dead(case: &Case) -> Result<Asked, String> {
-    case.same(&case.varied(Variation::Dead)?, &options(Backend::Jit, 2, 1))
+    case.same_as(Variation::Dead)
+}
+
+fn passes(case: &Case) -> Result<Asked, String> {
+    for pass in opt::select(2, Arithmetic::Exact, &[]) {
+        let whole = options(Backend::Jit, 2, 1);
+        let settings = Settings { skip: vec![pass.name], ..whole.settings };
+        case.same(&case.program, &Options { settings, ..whole })
+            .map_err(|e| format!("without `{}`: {e}", pass.name))?;
+    }
+    Ok(Asked::Yes)
+}
+
+fn hoisted(case: &Case) -> Result<Asked, String> {
+    let Some(program) = case.varied(Variation::Hoisted)? else { return Ok(Asked::No) };
+    let other = run(&program, &options(Backend::Jit, 2, 1), &InMemory::default());
+    // They are saved in the order of their declarations.
+    if tensors(&other)? != tensors(&case.outcome)? {
+        return Err("the weights have other bits".to_string());
+    }
+    differ(&case.outcome, &Outcome { saved: case.outcome.saved.clone(), ..other })
+}
+
+fn split(case: &Case) -> Result<Asked, String> {
+    match &case.model {
+        Some(model) if !model.functions.is_empty() => case.same_as(Variation::Split),
+        _ => Ok(Asked::No),
+    }
+}
+
+fn unrolled(case: &Case) -> Result<Asked, String> {
+    match &case.model {
+        Some(model) if model.forms.contains("repeat") => case.same_as(Variation::Unrolled),
+        _ => Ok(Asked::No),
+    }
 }
 
 fn scaled(case: &Case) -> Result<Asked, String> {
-    if !case.model.scales() || !case.is_finite() {
+    if !case.is_finite() || case.model.as_ref().is_none_or(|m| !m.scales()) {
         return Ok(Asked::No);
     }
-    let program = case.varied(Variation::Scaled)?;
+    let Some(program) = case.varied(Variation::Scaled)? else { return Ok(Asked::No) };
     let other = run(&program, &options(Backend::Jit, 2, 1), &InMemory::default());
     let (a, b) = (tensors(&case.outcome)?, tensors(&other)?);
     // Below the normal numbers a product with 4 is not exact.
@@ -271,6 +339,9 @@ fn resumed(case: &Case) -> Result<Asked, String> {
     let with = case
         .text
         .replace("  every 1 step print", "  checkpoint every 1 step to \"ck\"\n  every 1 step print");
+    if with == case.text {
+        return Ok(Asked::No);
+    }
     // As if it had been killed after its first step: that checkpoint is there, and no later one.
     let first = with.replacen("  steps = ", "  steps = 1 #", 1);
     let files = InMemory::default();

@@ -17,3 +17,5 @@ mod gradients;
 mod guards;
 mod mutants;
 mod ops;
+mod relations;
+mod soak;
