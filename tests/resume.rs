@@ -7,13 +7,14 @@ use nn::check::program::{Overrides, Program};
 use nn::driver;
 use nn::runtime::engine::{Backend, Settings};
 use nn::runtime::error::RunError;
-use nn::runtime::files::{FileError, Files, InMemory, Opened};
+use nn::runtime::files::{Directory, FileError, Files, InMemory, Lock, Opened, Unfinished};
 use nn::runtime::output::Collected;
 use nn::runtime::session::{self, Options};
 use nn::source::Sources;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -42,15 +43,44 @@ impl Files for History {
     fn may_write(&self, path: &str) -> Result<(), FileError> {
         self.now.may_write(path)
     }
-    fn write(&self, path: &str, content: &[u8]) -> Result<(), FileError> {
-        self.written.borrow_mut().push((path.to_string(), content.to_vec()));
-        self.now.write(path, content)
+    fn directory_of(&self, path: &str) -> Result<(Box<dyn Directory + '_>, String), FileError> {
+        let (now, name) = self.now.directory_of(path)?;
+        let prefix = path[..path.len() - name.len()].to_string();
+        Ok((Box::new(Recorded { files: self, now, prefix }), name))
     }
     fn open_written(&self, path: &str) -> Result<Opened, FileError> {
         self.now.open_written(path)
     }
-    fn remove_written(&self, path: &str) -> Result<(), FileError> {
-        self.now.remove_written(path)
+}
+
+/// What gets its name is written.
+struct Recorded<'a> {
+    files: &'a History,
+    now: Box<dyn Directory + 'a>,
+    prefix: String,
+}
+
+impl Directory for Recorded<'_> {
+    fn create(&self, name: &str) -> io::Result<Box<dyn Unfinished + '_>> {
+        self.now.create(name)
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let path = |name: &str| format!("{}{name}", self.prefix);
+        let content = self.files.now.content(&path(from)).expect("it was filled");
+        self.files.written.borrow_mut().push((path(to), content));
+        self.now.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.now.remove(name)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.now.sync()
+    }
+    fn names(&self) -> io::Result<Vec<String>> {
+        self.now.names()
+    }
+    fn lock(&self, name: &str) -> Result<Lock, FileError> {
+        self.now.lock(name)
     }
 }
 

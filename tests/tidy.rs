@@ -15,7 +15,7 @@ const FORBIDDEN: &[(&str, &[&str], &[&str])] = &[
     ("src/", &["cranelift"], &["src/codegen/"]),
     ("src/", &["clap", "indicatif"], &["src/cli/"]),
     ("src/", &["plotters"], &["src/runtime/plot/"]),
-    ("src/", &["std::fs"], &["src/runtime/files.rs", "src/cli/"]),
+    ("src/", &["std::fs", "cap_std"], &["src/runtime/files", "src/cli/"]),
     (
         "src/syntax/",
         &["crate::ir", "crate::ops", "crate::check", "crate::prelude", "crate::loops", "crate::runtime"],

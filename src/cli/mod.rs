@@ -122,6 +122,7 @@ pub fn main() -> ExitCode {
         }
     };
     let shell = shell::Shell::new(&cli.global);
+    signals::outlive_file_limit();
     shell::catching(&shell, move |shell| match cli.command {
         Command::Run(args) => run::run(&args, shell),
         Command::Check(args) => check::run(&args, shell),

@@ -1,8 +1,18 @@
-//! SIGINT and SIGTERM: the first one lets a training save, the next one ends the process.
+//! SIGINT and SIGTERM: the first one lets a training save, the next one ends the process. A limit on the size of files is
+//! told as any other failed write.
 
 use crate::runtime::interrupt::Interrupt;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// To write beyond the limit on the size of files is an error of that write, not the end of the process.
+pub fn outlive_file_limit() {
+    #[cfg(unix)]
+    // Where that fails nothing is lost but the message.
+    let _ = flag::register(libc::SIGXFSZ, Arc::<AtomicBool>::default());
+}
 
 /// Connects the two signals to a request to stop. Where that fails they end the process, as they do by themselves.
 pub fn connect() -> Interrupt {

@@ -90,15 +90,18 @@ impl Session<'_> {
         facts["sum"] = json!(checksum(&facts, &tensors));
         let content = tensor_file::encode(Format::Safetensors, &tensors, Some(facts.to_string()))
             .map_err(|e| RunError::bug("checkpoint", e))?;
-        let path = format!("{directory}/{}", name(train, t.step));
-        self.files.write(&path, &content).map_err(|e| write_error(&e, &path, span))?;
+        let locked = self.locks.get(directory);
+        let locked = locked.ok_or_else(|| RunError::bug("checkpoint", "a directory that is not locked"))?;
+        let name = name(train, t.step);
+        let failed = |e| write_error(&e, &format!("{directory}/{name}"), span);
+        locked.write(&name, &content).map_err(failed)?;
         let there = t.checkpoints.entry(directory.to_string()).or_default();
-        if !there.contains(&path) {
-            there.push(path);
+        if !there.contains(&name) {
+            there.push(name);
         }
         while there.len() > KEPT {
             // One that cannot be removed does no harm.
-            let _ = self.files.remove_written(&there.remove(0));
+            let _ = locked.remove(&there.remove(0));
         }
         Ok(())
     }
@@ -318,7 +321,7 @@ impl Session<'_> {
         for control in &t.train.controls {
             if let ControlKind::Checkpoint { directory, .. } = &control.kind {
                 let steps = c.older.iter().chain([&c.step]);
-                let there = steps.map(|step| format!("{directory}/{}", name(c.train, *step))).collect();
+                let there = steps.map(|step| name(c.train, *step)).collect();
                 t.checkpoints.insert(directory.clone(), there);
             }
         }
@@ -341,6 +344,16 @@ impl Session<'_> {
 fn followers(controls: &[Control]) -> impl Iterator<Item = usize> {
     let looks = |c: &Control| !matches!(c.kind, ControlKind::Checkpoint { .. });
     controls.iter().enumerate().filter(move |(_, c)| looks(c)).map(|(i, _)| i)
+}
+
+impl Training<'_> {
+    /// What a training that fails leaves to go on from.
+    pub(super) fn last_checkpoint(&self) -> Option<Text> {
+        let last =
+            |(directory, names): (&String, &Vec<String>)| Some(format!("{directory}/{}", names.last()?));
+        let path = self.checkpoints.iter().find_map(last)?;
+        Some(say!("the last checkpoint is `{path}`", path))
+    }
 }
 
 impl Checkpoint {

@@ -46,6 +46,18 @@ impl RunError {
         }
     }
 
+    /// The error, with what the user still has. One that was asked for says so itself.
+    pub fn and(mut self, remark: Option<Text>) -> RunError {
+        match &mut self {
+            RunError::Program(d) | RunError::Numerical(d) | RunError::File(d) | RunError::Limit(d) => {
+                d.notes.extend(remark)
+            }
+            RunError::NotFinite(e) => e.diagnostic.notes.extend(remark),
+            RunError::Interrupted { .. } | RunError::Bug(_) => {}
+        }
+        self
+    }
+
     /// A loss that is no number after a step.
     pub fn not_finite(program: &Program, train: &Train, loss: f64, step: i64) -> RunError {
         let measure = &program.measures[train.loss];

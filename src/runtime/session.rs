@@ -15,7 +15,7 @@ use crate::runtime::curves::Curves;
 use crate::runtime::data::{Column, Data};
 use crate::runtime::engine::{Backend, Engine, Layout, Loaded, Recorder, Request, Rows, Settings};
 use crate::runtime::error::RunError;
-use crate::runtime::files::{Files, Lock};
+use crate::runtime::files::{Files, Locked};
 use crate::runtime::format;
 use crate::runtime::interrupt::Interrupt;
 use crate::runtime::limits::{Budget, DEFAULT_MEMORY};
@@ -97,7 +97,7 @@ pub struct Session<'a> {
     /// Paths that this run has written.
     pub(super) written: BTreeSet<String>,
     /// Directories of checkpoints that no other run may write to.
-    pub(super) locks: BTreeMap<String, Lock>,
+    pub(super) locks: BTreeMap<String, Locked<'a>>,
     /// Evaluations loaded so far; good for one generation of the store.
     evaluations: BTreeMap<Evaluation, Evaluator>,
     generation: u64,

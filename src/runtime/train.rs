@@ -58,7 +58,7 @@ pub struct Training<'p> {
     pub(super) best: Vec<Best>,
     /// What its checkpoints say that must be the same, once there is one.
     pub(super) same: Vec<(&'static str, String)>,
-    /// Checkpoints that stay, by directory, the oldest first.
+    /// The names of checkpoints that stay, by directory, the oldest first.
     pub(super) checkpoints: BTreeMap<String, Vec<String>>,
     /// Values that controls followed after so many steps.
     pub(super) measured: (i64, Vec<(Followed, f64)>),
@@ -103,7 +103,7 @@ impl Session<'_> {
         let mut t = self.begin(train)?;
         self.lock(train)?;
         let before = self.curves.before();
-        let ended = self.run_to_end(&mut t, from);
+        let ended = self.run_to_end(&mut t, from).map_err(|e| e.and(t.last_checkpoint()));
         self.record_training(train, t, before);
         ended
     }

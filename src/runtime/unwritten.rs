@@ -1,6 +1,6 @@
 //! A file system for a run that must leave nothing behind.
 
-use crate::runtime::files::{FileError, Files, InMemory, Opened};
+use crate::runtime::files::{Directory, FileError, Files, InMemory, Opened};
 use std::path::{Path, PathBuf};
 
 /// Reads as another does, and keeps in memory what is written: so that a run reads it back.
@@ -36,15 +36,11 @@ impl Files for Unwritten<'_> {
         self.written.may_write(path)
     }
 
-    fn write(&self, path: &str, content: &[u8]) -> Result<(), FileError> {
-        self.written.write(path, content)
+    fn directory_of(&self, path: &str) -> Result<(Box<dyn Directory + '_>, String), FileError> {
+        self.written.directory_of(path)
     }
 
     fn open_written(&self, path: &str) -> Result<Opened, FileError> {
         self.written.open_written(path)
-    }
-
-    fn remove_written(&self, path: &str) -> Result<(), FileError> {
-        self.written.remove_written(path)
     }
 }
