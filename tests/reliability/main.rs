@@ -3,13 +3,18 @@
 
 #[path = "../checkers/mod.rs"]
 mod checkers;
+#[path = "../common/mod.rs"]
+mod common;
 #[path = "../faults/mod.rs"]
 mod faults;
 mod figure;
+#[path = "../common/training.rs"]
+mod training;
 
 // What several figures use.
 mod arena;
 mod child;
+mod failing;
 
 mod accuracy;
 mod bits;
@@ -19,3 +24,4 @@ mod mutants;
 mod ops;
 mod relations;
 mod soak;
+mod writes;
