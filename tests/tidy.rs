@@ -200,6 +200,10 @@ fn unsafe_stands_only_at_the_boundary_and_with_its_proof() {
             if block && !proof {
                 found.push(format!("{file}:{n}: an unsafe block without its proof"));
             }
+            let promise = lines[n.saturating_sub(5)..n].iter().any(|l| l.contains("// SAFETY"));
+            if line.contains("unsafe impl") && !promise {
+                found.push(format!("{file}:{n}: an unsafe impl without its proof"));
+            }
         }
     }
     report("unsafe", found);

@@ -71,14 +71,22 @@ fn functions(program: &Program, options: &Options, isa: &dyn TargetIsa) -> Resul
     Ok(steps::functions(program, options, isa))
 }
 
+/// An empty module whose code can call the functions of the list and nothing else. Cranelift would look up other
+/// names in the whole process, among them those of the functions it calls itself where it lacks an instruction.
+fn module(isa: OwnedTargetIsa, level: Level) -> JITModule {
+    let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
+    for symbol in Symbol::all() {
+        builder.symbol(symbol.name(), symbol.address(level));
+    }
+    builder
+        .symbol_lookup_fn(Box::new(|name| panic!("machine code calls `{name}`, which is not in the list")));
+    JITModule::new(builder)
+}
+
 pub(super) fn compile(program: &Program, options: &Options) -> Result<Executable, CodegenError> {
     let isa = host(options.allocation)?;
     let functions = functions(program, options, &*isa)?;
-    let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
-    for symbol in Symbol::all() {
-        builder.symbol(symbol.name(), symbol.address(options.level));
-    }
-    let mut module = JITModule::new(builder);
+    let mut module = module(isa, options.level);
     let broken = |e: cranelift_module::ModuleError| CodegenError::Refused {
         program: program.name.clone(),
         reason: match e {
@@ -140,4 +148,39 @@ pub(super) fn text(program: &Program, options: &Options, stage: Stage) -> Result
     }
     texts.extend(wide.iter().enumerate().map(|(n, f)| format!("wide function {n}, {f}")));
     Ok(texts.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cranelift_codegen::ir::LibCall;
+    use cranelift_module::ModuleRelocTarget;
+
+    fn empty() -> JITModule {
+        module(host(Allocation::Searched).unwrap(), Level::Portable)
+    }
+
+    fn address(module: &mut JITModule, name: &str) -> *const u8 {
+        let signature = Symbol::Exp.signature(module.target_config().default_call_conv);
+        let id = module.declare_function(name, Linkage::Import, &signature).unwrap();
+        module.get_address(&ModuleRelocTarget::user(0, id.as_u32()))
+    }
+
+    #[test]
+    fn functions_of_the_list_are_found() {
+        assert_eq!(address(&mut empty(), "nn_exp"), Symbol::Exp.address(Level::Portable));
+    }
+
+    /// The C library is in this process, and `dlsym` would find it.
+    #[test]
+    #[should_panic(expected = "`getpid`, which is not in the list")]
+    fn functions_of_the_process_are_not_found() {
+        address(&mut empty(), "getpid");
+    }
+
+    #[test]
+    #[should_panic(expected = "`ceilf`, which is not in the list")]
+    fn functions_that_cranelift_would_call_are_not_found() {
+        empty().get_address(&ModuleRelocTarget::LibCall(LibCall::CeilF32));
+    }
 }

@@ -411,3 +411,17 @@ fn a_step_outside_is_seen() {
         );
     }
 }
+
+/// While code is there, no page of the process may be both written and executed.
+#[test]
+fn code_is_never_writable() {
+    let case = line();
+    let (program, _) = bits::lowered(&case, PLAIN).unwrap_or_else(|e| panic!("{e}"));
+    let code = codegen::compile(&program, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux's maps");
+    let pages = |rights: &str| maps.lines().filter(|l| l.contains(rights)).count();
+    // Ours has no file behind it.
+    assert!(maps.lines().any(|l| l.contains(" r-xp ") && l.split_whitespace().count() == 5), "{maps}");
+    assert_eq!((pages(" rwxp "), pages(" rwxs ")), (0, 0), "{maps}");
+    drop(code);
+}
