@@ -19,7 +19,7 @@ use crate::runtime::error::RunError;
 use crate::runtime::files::FileError;
 use crate::runtime::read::{self, Place};
 use crate::runtime::session::Session;
-use crate::runtime::tensor_file::{self, Format};
+use crate::runtime::tensor_file::{self, Decoded, Format};
 use crate::runtime::train::Training;
 use crate::runtime::weights::{differences, type_text, write_error};
 use crate::source::{FileId, Span};
@@ -200,9 +200,9 @@ impl Session<'_> {
         let file = self.files.open_trusted(path).map_err(|e| e.diagnostic(&shown, span).message)?;
         let mut memory = self.budget.scope();
         let bytes = read::whole(file, &mut memory, place).map_err(damaged)?;
-        let tensors =
+        let Decoded { tensors, remark } =
             tensor_file::decode(Format::Safetensors, &bytes, &mut memory, place).map_err(damaged)?;
-        let remark = tensor_file::remark(&bytes).ok_or("damaged: it says nothing of itself")?;
+        let remark = remark.ok_or("damaged: it says nothing of itself")?;
         let parsed = serde_json::from_str(&remark).ok().and_then(|mut facts: Value| {
             let sum = facts.as_object_mut()?.remove("sum")?.as_u64()?;
             (sum == u64::from(checksum(&facts, &tensors))).then_some(facts)

@@ -7,7 +7,7 @@ use crate::runtime::limits::Budget;
 use crate::runtime::read::{Place, npz, safetensors};
 use crate::scalar::DType;
 use crate::tensor::Tensor;
-use ::safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, serialize};
+use ::safetensors::tensor::{Dtype, SafeTensorError, TensorView, serialize};
 use std::io::{Cursor, Write};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,7 +32,7 @@ impl Format {
 /// The key under which [`encode`] puts its remark.
 const REMARK: &str = "nn";
 
-/// The bytes of a file; a safetensors file can carry a remark, which [`remark`] reads.
+/// The bytes of a file; a safetensors file can carry a remark.
 pub fn encode(
     format: Format,
     tensors: &[(String, Tensor)],
@@ -55,37 +55,43 @@ pub fn encode(
     }
 }
 
-/// The remark of a safetensors file.
-pub fn remark(bytes: &[u8]) -> Option<String> {
-    let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
-    header.metadata().as_ref()?.get(REMARK).cloned()
+/// What a file holds.
+#[derive(Debug)]
+pub struct Decoded {
+    /// Sorted by name.
+    pub tensors: Vec<(String, Tensor)>,
+    /// What [`encode`] put beside them.
+    pub remark: Option<String>,
 }
 
-/// The tensors of a file, sorted by name.
 pub fn decode(
     format: Format,
     bytes: &[u8],
     memory: &mut Budget,
     place: Place<'_>,
-) -> Result<Vec<(String, Tensor)>, RunError> {
-    let mut names = match format {
-        Format::Safetensors => safetensors::names(bytes, place)?,
-        Format::Npz => npz::names(bytes, place)?,
-    };
-    names.sort();
-    let read = |name: String| {
-        let value = match format {
-            Format::Safetensors => safetensors::read(bytes, &name, memory, place),
-            Format::Npz => npz::read(bytes, &name, memory, place),
-        };
-        // A name was not asked for by the program: whatever is wrong with it, is so with the file.
-        let value = value.map_err(|e| match e {
-            RunError::Program(d) => RunError::File(d),
-            other => other,
-        })?;
-        Ok((name, value))
-    };
-    names.into_iter().map(read).collect()
+) -> Result<Decoded, RunError> {
+    match format {
+        Format::Safetensors => {
+            let file = safetensors::parse(bytes, place)?;
+            let tensor = |name: &String| Ok((name.clone(), file.tensor(name, memory, place)?));
+            let tensors = file.names().map(tensor).collect::<Result<_, RunError>>()?;
+            Ok(Decoded { tensors, remark: file.remark(REMARK).map(str::to_string) })
+        }
+        Format::Npz => {
+            let mut archive = npz::Archive::open(bytes, place)?;
+            let names = archive.names();
+            let array = |name: String| {
+                let value = archive.array(&name, memory, place).map_err(|e| match e {
+                    // The program did not ask for this name: whatever is wrong with it, is so with the file.
+                    RunError::Program(d) => RunError::File(d),
+                    other => other,
+                })?;
+                Ok((name, value))
+            };
+            let tensors = names.into_iter().map(array).collect::<Result<_, RunError>>()?;
+            Ok(Decoded { tensors, remark: None })
+        }
+    }
 }
 
 fn dtype_of(dtype: DType) -> Dtype {

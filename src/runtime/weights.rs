@@ -99,7 +99,7 @@ impl Session<'_> {
         let mut memory = self.budget.scope();
         let bytes = read::whole(opened, &mut memory, place)?;
         let format = Format::of(path).unwrap_or(Format::Safetensors);
-        let found = tensor_file::decode(format, &bytes, &mut memory, place)?;
+        let found = tensor_file::decode(format, &bytes, &mut memory, place)?.tensors;
         let program = self.kept().map(|(name, ty)| (name.to_string(), ty.to_string())).collect();
         let held = found.iter().map(|(name, t)| (name.clone(), type_text(t))).collect();
         let differences = differences(&program, &held);

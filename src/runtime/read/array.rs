@@ -9,6 +9,9 @@ use crate::tensor::Tensor;
 use ndarray::{ArrayD, IxDyn};
 use std::fmt;
 
+/// Most axes of an array, as in numpy.
+pub const MAX_AXES: usize = 64;
+
 /// The element types that can be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Element {
@@ -68,10 +71,18 @@ impl Claim {
         self.shape.iter().fold(1, |n, d| u128::saturating_mul(n, u128::from(*d)))
     }
 
+    /// What its elements take in the file.
+    pub fn bytes(&self) -> u128 {
+        self.elements().saturating_mul(u128::from(self.element.bytes()))
+    }
+
     /// Reads the elements, which must be the rest of the input.
     pub fn read(self, input: Input<'_>, memory: &mut Budget, place: Place<'_>) -> Result<Tensor, RunError> {
-        let bytes = self.elements().saturating_mul(u128::from(self.element.bytes()));
-        let expected = u64::try_from(bytes).unwrap_or(u64::MAX);
+        if self.shape.len() > MAX_AXES {
+            let axes = self.shape.len();
+            return Err(place.broken(say!("it has {axes} axes; at most {MAX_AXES} can be", axes, MAX_AXES)));
+        }
+        let expected = u64::try_from(self.bytes()).unwrap_or(u64::MAX);
         let claim =
             say!("the header says {self}, which is {limits}", self, limits = limits::size_text(expected));
         let bytes = input.rest(expected, claim, memory, place)?;
@@ -86,7 +97,9 @@ impl Claim {
             let message = say!("{self} has more than 2^31 elements", self);
             return Err(RunError::limit(place.error(&codes::TOO_LARGE, message)));
         }
-        let held = self.elements() as u64 * self.element.held();
+        // What is not row-major is turned into a second array.
+        let arrays = if self.fortran { 2 } else { 1 };
+        let held = self.elements() as u64 * self.element.held() * arrays;
         memory.take(held, say!("the values of `{place}`", place = place.path))?;
         let e = Elements { bytes, claim: &self };
         Ok(match self.element {

@@ -50,7 +50,7 @@ impl Table {
             .has_headers(false)
             // Widths are compared here, where the message can say which line fixed them.
             .flexible(true)
-            .from_reader(LineLimit { input, length: 0 });
+            .from_reader(LineLimit { input, length: 0, at: Cell::Start });
         let mut record = csv::ByteRecord::new();
         let mut table =
             Table { names: None, width: 0, values: Vec::new(), lines: Vec::new(), bad: Vec::new(), memory };
@@ -246,22 +246,46 @@ impl Table {
     }
 }
 
-/// Fails when a line gets longer than [`MAX_LINE`], before it is held in memory.
+/// Fails when a line gets longer than [`MAX_LINE`], before it is held in memory. Breaks between quotes are part of
+/// the line, so it follows them as the parser does.
 struct LineLimit<R> {
     input: R,
     length: usize,
+    at: Cell,
+}
+
+/// Where in a cell a byte stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cell {
+    Start,
+    Plain,
+    Quoted,
+    /// Behind a quote in a quoted one: its end, or the first half of `""`.
+    Closing,
+}
+
+impl Cell {
+    fn after(self, byte: u8) -> Cell {
+        match (self, byte) {
+            (Cell::Quoted, b'"') => Cell::Closing,
+            (Cell::Quoted, _) | (Cell::Start | Cell::Closing, b'"') => Cell::Quoted,
+            (_, b',' | b'\n' | b'\r') => Cell::Start,
+            // The parser passes over a byte order mark.
+            (Cell::Start, 0xef | 0xbb | 0xbf) => Cell::Start,
+            _ => Cell::Plain,
+        }
+    }
 }
 
 impl<R: Read> Read for LineLimit<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let n = self.input.read(buffer)?;
-        for part in buffer[..n].split_inclusive(|b| *b == b'\n') {
-            self.length += part.len();
+        for byte in &buffer[..n] {
+            self.at = self.at.after(*byte);
+            let ends = matches!(byte, b'\n' | b'\r') && self.at == Cell::Start;
+            self.length = if ends { 0 } else { self.length + 1 };
             if self.length > MAX_LINE {
                 return Err(std::io::Error::from(std::io::ErrorKind::FileTooLarge));
-            }
-            if part.ends_with(b"\n") {
-                self.length = 0;
             }
         }
         Ok(n)
@@ -387,6 +411,14 @@ mod tests {
         assert_eq!(fails(column(&long, CsvColumns::All)).0, 5);
         let short = format!("{}\n{}\n", "1".repeat(300), "2".repeat(300)).repeat(4000);
         assert_eq!(column(&short, CsvColumns::All).unwrap().len(), 8000);
+        // Between quotes, in whatever cell, a break ends no line.
+        for open in ["\"", "a\"b,\"", "\u{feff}\"", "\"\"\"", "\"\",\""] {
+            let bomb = format!("{open}{}", "\"\"\n".repeat(MAX_LINE));
+            assert_eq!(fails(column(&bomb, CsvColumns::All)).0, 5, "{open}");
+        }
+        let quotes = "5\",\"6\n\"\n".repeat(MAX_LINE / 4);
+        assert_eq!(fails(column(&quotes, CsvColumns::Index(0))).1, "NN0205");
+        assert_eq!(column(&"1\n".repeat(MAX_LINE), CsvColumns::All).unwrap().len(), MAX_LINE);
     }
 
     #[test]

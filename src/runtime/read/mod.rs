@@ -150,8 +150,12 @@ pub fn array(
         }
         FileFormat::Npy => npy::read(Input::new(file, size), memory, place),
         FileFormat::Idx => idx::read(Input::unpacked(file, place)?, memory, place),
-        FileFormat::Npz(name) => npz::read(&whole(file, memory, place)?, name, memory, place),
-        FileFormat::Safetensors(name) => safetensors::read(&whole(file, memory, place)?, name, memory, place),
+        FileFormat::Npz(name) => {
+            npz::Archive::open(&whole(file, memory, place)?, place)?.array(name, memory, place)
+        }
+        FileFormat::Safetensors(name) => {
+            safetensors::parse(&whole(file, memory, place)?, place)?.tensor(name, memory, place)
+        }
     }
 }
 

@@ -9,34 +9,45 @@ use crate::tensor::Tensor;
 use std::io::Cursor;
 use zip::ZipArchive;
 
-/// The array `name` of an archive.
-pub fn read(bytes: &[u8], name: &str, memory: &mut Budget, place: Place<'_>) -> Result<Tensor, RunError> {
-    let mut archive = open(bytes, place)?;
-    let member = format!("{name}.npy");
-    let Some(index) = archive.index_for_name(&member) else {
-        return Err(no_array(name, names(bytes, place)?, place));
-    };
-    let inside = format!("{} (array `{name}`)", place.path);
-    let place = Place { path: &inside, ..place };
-    let entry = archive.by_index(index).map_err(|e| place.broken(Text::verbatim(e)))?;
-    let size = entry.size();
-    npy::read(Input::new(entry, size), memory, place)
+/// Most arrays: the crate holds some hundred bytes of each of them.
+const MAX_ARRAYS: usize = 0xffff;
+/// What the directory of an archive puts in front of each of its files.
+const ENTRY: &[u8; 4] = b"PK\x01\x02";
+
+pub struct Archive<'b>(ZipArchive<Cursor<&'b [u8]>>);
+
+impl<'b> Archive<'b> {
+    pub fn open(bytes: &'b [u8], place: Place<'_>) -> Result<Archive<'b>, RunError> {
+        // No fewer than there are, and counted before anything is held.
+        if bytes.windows(ENTRY.len()).filter(|w| w == ENTRY).count() > MAX_ARRAYS {
+            return Err(place.broken(say!("it has more than {MAX_ARRAYS} arrays", MAX_ARRAYS)));
+        }
+        let archive = ZipArchive::new(Cursor::new(bytes));
+        archive.map(Archive).map_err(|e| place.broken(say!("no npz file, which is a zip archive: {e}", e)))
+    }
+
+    /// The names of its arrays, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let name = |file: &str| file.strip_suffix(".npy").unwrap_or(file).to_string();
+        let mut names: Vec<String> = self.0.file_names().flatten().map(|n| name(&n)).collect();
+        names.sort();
+        names
+    }
+
+    pub fn array(&mut self, name: &str, memory: &mut Budget, place: Place<'_>) -> Result<Tensor, RunError> {
+        let Some(index) = self.0.index_for_name(&format!("{name}.npy")) else {
+            return Err(no_array(name, self.names(), place));
+        };
+        let inside = format!("{} (array `{name}`)", place.path);
+        let place = Place { path: &inside, ..place };
+        let entry = self.0.by_index(index).map_err(|e| place.broken(Text::verbatim(e)))?;
+        let size = entry.size();
+        npy::read(Input::new(entry, size), memory, place)
+    }
 }
 
-/// The arrays of an archive.
-pub fn names(bytes: &[u8], place: Place<'_>) -> Result<Vec<String>, RunError> {
-    let archive = open(bytes, place)?;
-    Ok(archive.file_names().flatten().map(|n| n.strip_suffix(".npy").unwrap_or(&n).to_string()).collect())
-}
-
-fn open<'b>(bytes: &'b [u8], place: Place<'_>) -> Result<ZipArchive<Cursor<&'b [u8]>>, RunError> {
-    ZipArchive::new(Cursor::new(bytes))
-        .map_err(|e| place.broken(say!("no npz file, which is a zip archive: {e}", e)))
-}
-
-/// The error for an array that the file does not have.
-pub fn no_array(name: &str, mut names: Vec<String>, place: Place<'_>) -> RunError {
-    names.sort_unstable();
+/// The error for an array that the file does not have; its names are sorted.
+pub fn no_array(name: &str, names: Vec<String>, place: Place<'_>) -> RunError {
     let more = if names.len() > 12 { ", …" } else { "" };
     let shown: Vec<String> = names.iter().take(12).map(|n| format!("`{}`", n.escape_debug())).collect();
     let note = match shown.as_slice() {
