@@ -19,6 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// A text with so many mistakes is no program; checking stops.
+const MAX_FOUND: usize = 1000;
+
 /// What the graph under construction is for: it decides which leaves an expression may read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Place {
@@ -126,11 +129,17 @@ pub struct Cx<'a> {
     scope: Scope,
     /// Full names of variables and layers, with the place that took each.
     pub taken: BTreeMap<String, Span>,
+    /// Which of the program's variables has a full name.
+    pub variables: BTreeMap<Arc<str>, usize>,
     pub assignments: Vec<Assignments>,
     /// Names given to layers that could not be made.
     pub lost: BTreeSet<String>,
     /// Statements of `repeat` so far.
     pub unrolled: usize,
+    /// Expressions evaluated so far.
+    pub evaluated: usize,
+    /// A limit was exceeded: nothing more is evaluated, and nothing more is said.
+    pub stopped: bool,
     pub feeds: Vec<ast::Feed>,
     /// The losses and metrics that some `plot` draws.
     pub plotted: BTreeSet<String>,
@@ -174,9 +183,12 @@ impl<'a> Cx<'a> {
             frames: Vec::new(),
             scope: Scope { owner: Some(String::new()), ..Scope::default() },
             taken: BTreeMap::new(),
+            variables: BTreeMap::new(),
             assignments: Vec::new(),
             lost: BTreeSet::new(),
             unrolled: 0,
+            evaluated: 0,
+            stopped: false,
             feeds: Vec::new(),
             plotted: BTreeSet::new(),
             sets: BTreeMap::new(),
@@ -205,6 +217,9 @@ impl<'a> Cx<'a> {
 
     /// Reports, moving a place inside the prelude to the call in the user's file that led there.
     pub fn report(&mut self, mut d: Diagnostic) -> Value {
+        if self.stopped {
+            return Value::Poison;
+        }
         if !self.is_ours(d.primary.span) {
             let call = self.user_place(d.primary.span);
             if call != d.primary.span {
@@ -232,6 +247,7 @@ impl<'a> Cx<'a> {
             o.code.code == d.code.code && o.primary.span == d.primary.span && o.message == d.message
         };
         if !self.diags.0.iter().any(known) {
+            self.stopped = std::ptr::eq(d.code, &codes::TOO_LARGE) || self.diags.0.len() + 1 >= MAX_FOUND;
             self.diags.push(d);
         }
         Value::Poison

@@ -122,7 +122,7 @@ impl Cx<'_> {
             BinaryOp::Sub => a.sub(b),
             BinaryOp::Mul => a.mul(b),
             BinaryOp::FloorDiv if *b != Dim::constant(0) => match (a.as_const(), b.as_const()) {
-                (Some(x), Some(y)) => Some(Dim::constant(x.div_euclid(y))),
+                (Some(x), Some(y)) => x.checked_div_euclid(y).map(Dim::constant),
                 _ => a.div_exact(b),
             },
             _ => None,

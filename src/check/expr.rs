@@ -17,8 +17,20 @@ use crate::scalar::DType;
 use crate::source::Span;
 use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Ident, TextPiece, UnaryOp};
 
+/// Expressions of a program, those of inlined bodies counted at each call: functions that call each other twice make
+/// a million of twenty lines.
+const MAX_EVALUATED: usize = 500_000;
+
 impl Cx<'_> {
     pub fn eval(&mut self, e: &Expr) -> Value {
+        self.evaluated += 1;
+        if self.evaluated > MAX_EVALUATED {
+            let text = say!("the program evaluates more than {MAX_EVALUATED} expressions", MAX_EVALUATED);
+            self.error(&codes::TOO_LARGE, e.span, text);
+        }
+        if self.stopped {
+            return Value::Poison;
+        }
         match &e.kind {
             ExprKind::Int(n) => Value::int(*n),
             ExprKind::Float(x) => Value::Number(Num::Float(*x)),

@@ -196,7 +196,7 @@ impl Cx<'_> {
         let mut index = scope.index.as_str();
         loop {
             let full = joined(owner, root, index) + rest;
-            let found = self.program.variables.iter().position(|v| *v.name == *full);
+            let found = self.variables.get(full.as_str()).copied();
             if found.is_some() || index.is_empty() {
                 return found;
             }
@@ -237,7 +237,8 @@ impl Cx<'_> {
     fn drop_unread(&mut self, first: usize, results: &[NodeId], values: &[(NodeId, NodeId)]) {
         for index in (first..self.program.variables.len()).rev() {
             let node = self.program.variables[index].node;
-            let read = self.b.graph.nodes.iter().any(|n| n.operands.contains(&node))
+            // Whoever reads it came after it.
+            let read = self.b.graph.nodes[node.index()..].iter().any(|n| n.operands.contains(&node))
                 || results.contains(&node)
                 || values.iter().any(|(leaf, new)| *leaf == node || *new == node)
                 || self.program.variables[index..]
@@ -247,7 +248,10 @@ impl Cx<'_> {
             if read {
                 continue;
             }
-            self.program.variables.remove(index);
+            self.variables.remove(&self.program.variables.remove(index).name);
+            for later in &self.program.variables[index..] {
+                self.variables.entry(later.name.clone()).and_modify(|i| *i -= 1);
+            }
             self.program.prepare.retain(|p| *p != Prepare::Variable(index));
             let moved = |i: &mut usize| *i -= usize::from(*i > index);
             for p in &mut self.program.prepare {

@@ -12,6 +12,9 @@ use crate::source::Span;
 use crate::syntax::ast::{Expr, Ident, TypeExpr};
 use std::sync::Arc;
 
+/// Variables of a program, those of its layers too.
+const MAX_VARIABLES: usize = 10_000;
+
 impl Cx<'_> {
     /// `variable`, or `state` of a layer. Without a written type it has that of its start value.
     pub fn variable(
@@ -87,6 +90,15 @@ impl Cx<'_> {
             None => return Some((usize::MAX, node)),
         };
         let index = self.program.variables.len();
+        if index == MAX_VARIABLES {
+            self.error(
+                &codes::TOO_LARGE,
+                name.span,
+                say!("the program has more than {MAX_VARIABLES} variables", MAX_VARIABLES),
+            );
+            return None;
+        }
+        self.variables.insert(full.clone(), index);
         let span = self.frames.first().map_or(span, |f| f.call);
         self.program.variables.push(Variable { name: full, node, init, kind, span });
         self.program.prepare.push(Prepare::Variable(index));

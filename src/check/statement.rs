@@ -135,6 +135,9 @@ impl Cx<'_> {
     }
 
     pub fn statement(&mut self, s: &Statement) {
+        if self.stopped {
+            return;
+        }
         self.b.span = Some(s.span);
         match &s.kind {
             StatementKind::Const { name, value } => self.constant_statement(name, value),

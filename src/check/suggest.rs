@@ -6,6 +6,7 @@ use crate::check::program::Distribution;
 use crate::check::value::{Builtin, Value};
 use crate::diag::Diagnostic;
 use crate::diag::codes::check as codes;
+use crate::diag::render::SHOWN_LIMIT;
 use crate::ir::op::Class;
 use crate::lang::{Text, say};
 use crate::source::Span;
@@ -145,11 +146,19 @@ fn foreign(name: &str) -> Option<&'static str> {
     FOREIGN.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
 }
 
+/// A longer name is no slip of the finger.
+const LONGEST: usize = 64;
+
 /// The closest of some names, if one is close: one change in four letters, at most three.
 pub fn closest<'n>(name: &str, candidates: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let limit = (name.chars().count() / 4 + 1).min(3);
+    let length = name.chars().count();
+    if length > LONGEST {
+        return None;
+    }
+    let limit = (length / 4 + 1).min(3);
     candidates
         .into_iter()
+        .filter(|c| c.chars().count().abs_diff(length) <= limit)
         .map(|c| (strsim::damerau_levenshtein(name, c), c))
         .filter(|(distance, c)| *distance <= limit && *distance < c.chars().count())
         .min_by_key(|(distance, _)| *distance)
@@ -217,6 +226,10 @@ impl Cx<'_> {
             );
         }
         let mut d = Diagnostic::error(&codes::UNKNOWN_NAME, span, say!("there is no `{name}`", name));
+        // Only the first are shown, and to compare each with all names takes long.
+        if self.diags.0.len() >= SHOWN_LIMIT {
+            return self.report(d);
+        }
         let mut names: Vec<&str> = Vec::new();
         if let Some(frame) = self.frames.last() {
             names.extend(frame.locals.iter().map(|l| l.name.as_str()));

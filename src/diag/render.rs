@@ -29,7 +29,7 @@ pub enum Style {
 }
 
 /// So many are shown; the rest is counted.
-const SHOWN_LIMIT: usize = 20;
+pub const SHOWN_LIMIT: usize = 20;
 
 /// A diagnostic has at most so many bytes.
 const BYTE_LIMIT: usize = 4096;

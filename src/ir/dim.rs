@@ -6,6 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+/// Products of terms that one product of dimensions may need.
+const MAX_PRODUCTS: usize = 4096;
+/// Beyond this power, a size of 2 or more leaves i64.
+const MAX_POWER: u32 = 63;
+
 /// A product of named sizes with exponents, sorted by name; empty for the constant term.
 pub type Monomial = Vec<(Arc<str>, u32)>;
 
@@ -87,17 +92,21 @@ impl Dim {
         self.add(&other.scale(-1)?)
     }
 
-    /// `None` when a coefficient leaves i64.
+    /// `None` when a coefficient leaves i64, or when it gets out of hand.
     pub fn mul(&self, other: &Dim) -> Option<Dim> {
         if let (Some(a), Some(b)) = (self.as_const(), other.as_const()) {
             return a.checked_mul(b).map(Dim::constant);
+        }
+        if self.terms.len() * other.terms.len() > MAX_PRODUCTS {
+            return None;
         }
         let mut map: BTreeMap<Monomial, i64> = BTreeMap::new();
         for (ma, ca) in &self.terms {
             for (mb, cb) in &other.terms {
                 let mut powers: BTreeMap<Arc<str>, u32> = ma.iter().cloned().collect();
                 for (s, e) in mb {
-                    *powers.entry(s.clone()).or_insert(0) += e;
+                    let power = powers.entry(s.clone()).or_insert(0);
+                    *power = Some(*power + e).filter(|p| *p <= MAX_POWER)?;
                 }
                 let slot = map.entry(powers.into_iter().collect()).or_insert(0);
                 *slot = slot.checked_add(ca.checked_mul(*cb)?)?;
@@ -113,7 +122,7 @@ impl Dim {
             let (mb, cb) = &by.terms[0];
             let mut map = BTreeMap::new();
             for (ma, ca) in &self.terms {
-                if ca % cb != 0 {
+                if ca.checked_rem(*cb)? != 0 {
                     return None;
                 }
                 let mut powers: BTreeMap<Arc<str>, u32> = ma.iter().cloned().collect();
@@ -130,7 +139,7 @@ impl Dim {
         }
         let (m, c) = self.terms.first()?;
         let (mb, cb) = by.terms.first()?;
-        if m == mb && c % cb == 0 && by.scale(c / cb)? == *self {
+        if m == mb && c.checked_rem(*cb)? == 0 && by.scale(c / cb)? == *self {
             return Some(Dim::constant(c / cb));
         }
         None

@@ -280,8 +280,9 @@ normal(shape), integers(lo, hi, shape) and permutation(n).",
 pub static TOO_LARGE: CodeInfo = CodeInfo {
     code: "NN0128",
     title: "a program beyond its limits",
-    explanation: "A graph has at most 100,000 operations, a tensor 2^31 elements, a written list 2^20 numbers, and \
-what `repeat` unrolls 10,000 statements. More was hardly meant.",
+    explanation: "A graph has at most 100,000 operations, a tensor 2^31 elements, a written list 2^20 numbers; \
+there are 10,000 variables, `repeat` unrolls to 10,000 statements, and all of it evaluates 500,000 expressions, \
+those of a function counted at each call. More was hardly meant.",
     failing: "variable w: f32[100000, 100000] = zeros()\n",
     mended: "variable w: f32[100, 100] = zeros()\n",
 };

@@ -220,9 +220,14 @@ struct View {
 impl View {
     /// Keeps `from..to` in sight.
     fn new(line: &str, from: usize, to: usize, room: usize) -> View {
-        let cells: Vec<(usize, String, usize)> = line
+        // What is farther away is out of sight; a line may have a megabyte.
+        let near = 8 * room;
+        let begin = line.floor_char_boundary(from.saturating_sub(near));
+        let stop = line.ceil_char_boundary(from.saturating_add(near).min(line.len()));
+        let cells: Vec<(usize, String, usize)> = line[begin..stop]
             .char_indices()
             .map(|(at, c)| {
+                let at = begin + at;
                 let shown = match c {
                     '\t' => TAB.to_string(),
                     _ => escape(c).unwrap_or_else(|| c.to_string()),
@@ -256,13 +261,13 @@ impl View {
         let mut text = String::new();
         let mut column = 0;
         let mut stops = Vec::new();
-        if first > 0 {
+        if begin > 0 || first > 0 {
             text.push('…');
             column += 1;
         }
-        let mut end = line.len();
+        let mut end = stop;
         for (i, (at, shown, width)) in cells.iter().enumerate().skip(first) {
-            let last = i + 1 == cells.len();
+            let last = i + 1 == cells.len() && stop == line.len();
             if column + width + usize::from(!last) > room {
                 end = *at;
                 break;
