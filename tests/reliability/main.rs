@@ -12,9 +12,14 @@ mod figure;
 mod training;
 
 // What several figures use.
+mod allocations;
 mod arena;
+mod bounded;
 mod child;
+mod damage;
 mod failing;
+mod formats;
+mod hostile_files;
 
 mod accuracy;
 mod bits;
@@ -22,6 +27,9 @@ mod gradients;
 mod guards;
 mod mutants;
 mod ops;
+mod programs;
+mod readers;
 mod relations;
+mod sizes;
 mod soak;
 mod writes;
