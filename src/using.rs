@@ -26,7 +26,7 @@ pub fn expand(ast: File, file: FileId, sources: &mut Sources, files: &dyn Files)
     let found = Diagnostics::default();
     let mut loader = Loader { sources, files, directory: directory.to_string(), chain, seen, found };
     let statements = loader.expand(ast.statements);
-    (File { statements }, loader.found)
+    (File { statements, unread: ast.unread }, loader.found)
 }
 
 struct Loader<'a> {

@@ -60,6 +60,7 @@ impl Cx<'_> {
     /// Definitions may be used above the line they stand on; other names are only remembered.
     pub fn declare(&mut self, ast: &ast::File) {
         self.plotted = plotted(ast);
+        self.lost.extend(ast.unread.iter().cloned());
         for s in &ast.statements {
             for name in declared(&s.kind) {
                 self.declared.entry(name.name.clone()).or_insert(name.span);

@@ -9,6 +9,8 @@ use crate::source::Span;
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct File {
     pub statements: Vec<Statement>,
+    /// The names that statements with a mistake would have bound: nobody needs to be told that they are missing.
+    pub unread: Vec<String>,
 }
 
 /// A word as written, with its place.

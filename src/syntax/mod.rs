@@ -55,8 +55,20 @@ pub fn parse_range(file: &SourceFile, start: usize, end: usize) -> (ast::File, D
     }
     let mut cx = cx::Cx::new(file, &mut diagnostics);
     let statements = stmt::statements(&mut cx, &pieces, keywords::Place::Top);
+    let unread = pieces
+        .iter()
+        .filter(|piece| statements.iter().all(|s| s.span.start as usize != piece.start))
+        .filter_map(|piece| would_bind(&file.text[piece.start..piece.end]).map(str::to_string))
+        .collect();
     diagnostics.sort();
-    (ast::File { statements }, diagnostics)
+    (ast::File { statements, unread }, diagnostics)
+}
+
+/// The name before the first sign of a statement that does not parse: `w` of `variable w = 0`.
+fn would_bind(text: &str) -> Option<&str> {
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let head = text.find(|c: char| !word(c) && !c.is_whitespace()).map_or(text, |end| &text[..end]);
+    head.split_whitespace().last()
 }
 
 /// Parses the whole text as one expression, as `--set NAME=VALUE` needs it.

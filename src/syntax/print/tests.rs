@@ -310,6 +310,6 @@ fn random_trees_come_back() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
     for _ in 0..400 {
         let statements = (0..5).map(|_| random.statement(1)).collect();
-        again(&File { statements });
+        again(&File { statements, ..File::default() });
     }
 }
