@@ -9,10 +9,22 @@ use nn::explain::{Derivation, Line, Request, check, code, derive, text};
 use nn::interp::{self, Bindings};
 use nn::ir::build::Builder;
 use nn::ir::graph::NodeId;
+use nn::lang::Lang;
 use nn::source::Sources;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-const NETS: [&str; 8] =
-    ["lesson", "logistic", "classifier", "asymmetric", "clipped", "shared", "layer_norm", "attention"];
+const NETS: [&str; 9] = [
+    "lesson",
+    "logistic",
+    "classifier",
+    "asymmetric",
+    "clipped",
+    "shared",
+    "layer_norm",
+    "attention",
+    "scan",
+];
 
 fn data(name: &str, extension: &str) -> String {
     let path = format!("{}/tests/data/grad/{name}.{extension}", env!("CARGO_MANIFEST_DIR"));
@@ -80,7 +92,7 @@ fn the_lines_are_those_a_person_would_write() {
     for name in NETS {
         let program = elaborate(name, &data(name, "nn"));
         let (_, derivation) = derived(name, &program);
-        let printed = text::print(&derivation, None);
+        let printed = text::print(&derivation, None, Lang::En);
         let expected = data(name, "txt");
         if printed != expected {
             wrong += &format!("{name}: expected\n{expected}\nbut found\n{printed}\n");
@@ -268,4 +280,22 @@ fn first_rows(program: &Program, rows: i64) -> Bindings {
         out.nodes.insert(id, value);
     }
     out
+}
+
+/// Each example's derivation, as `nn grad --explain` prints it, passes its own check on the first batch.
+#[test]
+fn the_derivations_of_all_examples_pass_their_check() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut examples: Vec<PathBuf> =
+        std::fs::read_dir(&folder).expect("examples").map(|e| e.expect("an entry").path()).collect();
+    examples.retain(|path| path.extension().is_some_and(|e| e == "nn"));
+    examples.sort();
+    assert!(examples.len() >= 19, "{examples:?}");
+    for path in examples {
+        let nn = Command::new(env!("CARGO_BIN_EXE_nn")).arg("grad").arg(&path).arg("--explain").output();
+        let output = nn.expect("nn runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let last = said.lines().last().unwrap_or_default();
+        assert!(output.status.success() && last.starts_with("checked on"), "{}: {last}", path.display());
+    }
 }

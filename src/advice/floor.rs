@@ -38,7 +38,7 @@ pub fn find(e: &Evidence<'_>) -> Option<Vec<Finding>> {
         message: say!("no training of this linear net gets below {digits}", digits = digits(floor, 7)),
         label: say!("at least {digits} on all rows of `{data}`", digits = digits(floor, 7), data = e.data),
         note: None,
-        fix: Some("to get below it, put a non-linearity such as `tanh` between two matrices".into()),
+        fix: Some("to get below it, let the prediction depend on the data in another way: put a layer with `tanh` before it".into()),
     }])
 }
 

@@ -83,7 +83,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         Format::Html => explain::html::print(&page),
         Format::Json => explain::json::print(&page),
         _ if args.explain => explain::text::explained(&page),
-        _ => explain::text::print(&page.derivation, Some(&page.heading)),
+        _ => explain::text::print(&page.derivation, Some(&page.heading), page.lang),
     });
     if page.checked.is_none_or(|c| c.passed()) { Exit::OK } else { Exit::NUMERIC }
 }
@@ -102,7 +102,7 @@ fn checked(ready: &Ready, loss: NodeId, derivation: &Derivation, wrt: &[NodeId])
     });
     match bindings {
         Ok(bindings) => verify::verify(&program.graph, loss, derivation, wrt, &bindings),
-        Err(e) => Checked::Not(e.diagnostic().map_or_else(|bug| bug.to_string(), |d| d.message.english())),
+        Err(e) => Checked::Not(e.diagnostic().map_or_else(Text::verbatim, |d| d.message.clone())),
     }
 }
 

@@ -103,8 +103,39 @@ fn mono_any(mono: &Mono, test: &dyn Fn(&Atom) -> bool) -> bool {
     mono.keys().any(|a| test(a) || a.children().iter().any(|s| s.any_atom(test)))
 }
 
-/// A positive coefficient times a monomial.
+/// A positive coefficient times a monomial, in the fewest tokens.
 fn term(c: Rat, mono: &Mono, style: Style) -> Expr {
+    let plain = product(c, mono, style);
+    let means = mono.iter().filter_map(|(atom, e)| with_mean(c, mono, atom, *e));
+    means
+        .map(|(c, mono)| product(c, &mono, style))
+        .fold(plain, |least, other| if other.tokens() < least.tokens() { other } else { least })
+}
+
+/// The same, with a number moved into a bracket so that a sum in there becomes a mean: normal form took it out.
+fn with_mean(c: Rat, mono: &Mono, atom: &Atom, e: Rat) -> Option<(Rat, Mono)> {
+    let Atom::Paren(inside) = atom else { return None };
+    let by = inside.terms.iter().find_map(|(term, k)| {
+        let (axes, s, _) = term.keys().find_map(summed)?;
+        let count = axes.iter().try_fold(1, |n, a| Some(n * s.shape[*a].as_const()?))?;
+        (count > 0).then(|| k.times(Rat::int(count)).abs().recip())
+    })?;
+    if !e.is_integer() || by.is_one() || e.abs() > Rat::int(4) {
+        return None;
+    }
+    let scale = by.powi(e.abs().num());
+    let mut mono = mono.clone();
+    mono.remove(atom);
+    let bracket = Atom::Paren(inside.scale(by).into());
+    // It may stand there already, below a root.
+    let both = mono.remove(&bracket).map_or(e, |other| other.plus(e));
+    if !both.is_zero() {
+        mono.insert(bracket, both);
+    }
+    Some((c.times(if e.is_negative() { scale } else { scale.recip() }), mono))
+}
+
+fn product(c: Rat, mono: &Mono, style: Style) -> Expr {
     let (masks, mut rest): (Mono, Mono) =
         mono.clone().into_iter().partition(|(a, _)| matches!(a, Atom::Mask(..)));
     let number = rest.keys().all(is_plain);
@@ -146,21 +177,21 @@ fn term(c: Rat, mono: &Mono, style: Style) -> Expr {
     }
     body.extend(masks.keys().map(|m| factor(m, style)));
 
-    let product = |parts: Vec<Expr>| parts.into_iter().reduce(|a, b| Expr::binary(Op::Mul, a, b));
+    let times = |parts: Vec<Expr>| parts.into_iter().reduce(|a, b| Expr::binary(Op::Mul, a, b));
     let divide = |a: Expr, b: Option<Expr>| match b {
         Some(b) => Expr::binary(Op::Div, a, b),
         None => a,
     };
-    if let (Some(front), false) = (product(prefix.clone()), body.is_empty()) {
+    if let (Some(front), false) = (times(prefix.clone()), body.is_empty()) {
         // 2/batch * X
-        let front = divide(front, product(below));
+        let front = divide(front, times(below));
         let scaled = body.into_iter().fold(front, |a, b| Expr::binary(Op::Mul, a, b));
-        return divide(scaled, product(divisors));
+        return divide(scaled, times(divisors));
     }
     // X / batch
     body.splice(0..0, prefix);
     below.extend(divisors);
-    divide(product(body).unwrap_or_else(|| Expr::number(Rat::ONE)), product(below))
+    divide(times(body).unwrap_or_else(|| Expr::number(Rat::ONE)), times(below))
 }
 
 /// Numbers, sizes, constants and what is made of them alone.

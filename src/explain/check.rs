@@ -10,7 +10,7 @@ use crate::interp::{self, Bindings};
 use crate::ir::build::Builder;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{Attr, Attrs, Graph, NodeId, Type};
-use crate::ir::op::{Class, EvalCx, InferCx, OpDef, ParamKind, SliceStep};
+use crate::ir::op::{Class, EvalCx, InferCx, Kernel, LeafKind, OpDef, ParamKind, SliceStep};
 use crate::ops;
 use crate::scalar::DType;
 use crate::source::Sources;
@@ -34,7 +34,9 @@ pub fn largest_error(
 ) -> Result<f64, String> {
     let graph = &exact(graph);
     let told = derivation.definitions.iter().map(|d| d.node);
-    let named = graph.ids().filter(|id| graph.node(*id).name.is_some()).chain(told);
+    // What another training's data feed has no value in this one.
+    let known = known(graph, bindings);
+    let named = graph.ids().filter(|id| graph.node(*id).name.is_some() && known[id.index()]).chain(told);
     let named: Vec<NodeId> = named.collect::<BTreeSet<_>>().into_iter().collect();
     let mut b = Builder::new(graph.clone());
     let primals: Vec<NodeId> = derivation.lines.iter().map(|l| l.primal).collect();
@@ -65,6 +67,26 @@ pub fn largest_error(
         env.values.insert(Plain.adjoint(line.primal), found);
     }
     Ok(worst)
+}
+
+/// For each node, whether it can be computed from what is bound.
+fn known(graph: &Graph, bindings: &Bindings) -> Vec<bool> {
+    let mut known = vec![false; graph.nodes.len()];
+    for id in graph.ids() {
+        let node = graph.node(id);
+        let fed = matches!(
+            node.op.kernel,
+            Kernel::Leaf(LeafKind::Placeholder | LeafKind::Variable | LeafKind::State)
+        );
+        let is_bound = bindings.nodes.contains_key(&id)
+            || node.name.as_ref().is_some_and(|name| bindings.names.contains_key(name));
+        let sizes = node.ty.shape.iter().flat_map(Dim::symbols);
+        known[id.index()] = is_bound
+            || !fed
+                && node.operands.iter().all(|o| known[o.index()])
+                && sizes.into_iter().all(|s| bindings.sizes.contains_key(&*s));
+    }
+    known
 }
 
 /// The graph with each f32 constant as the number that its text names: 0.1 is one tenth here, as it is in the

@@ -1,5 +1,6 @@
 //! The derivation as HTML: a fragment for a report, or a page of its own. Asks for nothing from outside.
 
+use crate::explain::fold::{self, Row, abridged};
 use crate::explain::page::Page;
 use crate::explain::text::{cells, shape_text};
 
@@ -11,9 +12,10 @@ pub fn print(page: &Page) -> String {
                  .reason{color:#444}";
     let title = escaped(&page.heading.statement);
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+        "<!doctype html>\n<html lang=\"{lang}\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width\"><title>{title}</title><style>{style}</style></head>\n<body>\n{}</body>\n</html>\n",
-        fragment(page)
+        fragment(page),
+        lang = page.lang.tag()
     )
 }
 
@@ -26,18 +28,20 @@ pub fn fragment(page: &Page) -> String {
         escaped(&page.heading.statement),
         escaped(&page.heading.place)
     );
-    for told in derivation.definitions.iter().filter(|d| !d.has_name) {
-        let name = derivation.values.get(&told.node).map_or("", |n| n.as_str());
-        let expression = code(&format!("= {}", told.value.text(&names)));
-        out.push_str(&row(&[code(name), expression, code(&shape_text(&told.shape)), String::new()]));
-    }
-    for line in &derivation.lines {
-        out.push_str(&row(&[
-            code(&line.name),
-            code(&format!("= {}", line.value.text(&names))),
-            code(&shape_text(&line.shape)),
-            code(line.remark.as_deref().unwrap_or("")),
-        ]));
+    for shown in fold::rows(derivation) {
+        let cells = match shown {
+            Row::Definition(d) => {
+                (derivation.values.get(&d.node).map_or("", |n| n.as_str()), &d.value, &d.shape, "")
+            }
+            Row::Line(l) => (l.name.as_str(), &l.value, &l.shape, l.remark.as_deref().unwrap_or("")),
+            Row::Alike(how) => {
+                out.push_str(&row(&["⋮".into(), escaped(&how.in_(page.lang)), String::new(), String::new()]));
+                continue;
+            }
+        };
+        let (name, value, shape, remark) = cells;
+        let value = code(&format!("= {}", abridged(value, &names).text(&names)));
+        out.push_str(&row(&[code(name), value, code(&shape_text(shape)), code(remark)]));
     }
     for id in &derivation.absent {
         let name = derivation.values.get(id).map_or("", |n| n.as_str());
@@ -56,7 +60,7 @@ pub fn fragment(page: &Page) -> String {
         out.push_str("</table>\n");
     }
     if let Some(checked) = &page.checked {
-        out.push_str(&format!("<p class=\"checked\">{}</p>\n", escaped(&checked.sentence())));
+        out.push_str(&format!("<p class=\"checked\">{}</p>\n", escaped(&checked.sentence().in_(page.lang))));
     }
     out + "</div>\n"
 }

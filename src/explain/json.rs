@@ -56,7 +56,7 @@ pub fn print(page: &Page) -> String {
         Some(Checked::Error(e)) => {
             json!({ "error": e, "passed": page.checked.as_ref().is_some_and(Checked::passed) })
         }
-        Some(Checked::Not(why)) => json!({ "not_checked": why }),
+        Some(Checked::Not(why)) => json!({ "not_checked": why.in_(page.lang) }),
         None => Value::Null,
     };
     format!("{out:#}\n")

@@ -2,6 +2,7 @@
 //! written, as in mathematics; `⊙` multiplies elements, `[…]` is 1 where the condition holds.
 
 use crate::explain::Plain;
+use crate::explain::fold::{self, Row, abridged};
 use crate::explain::normal::Arg;
 use crate::explain::page::Page;
 use crate::explain::rational::Rat;
@@ -19,14 +20,19 @@ pub fn print(page: &Page) -> String {
     let derivation = &page.derivation;
     let names = derivation.names();
     let mut out = format!("% needs \\usepackage{{amsmath,amssymb}}\n% {}\n", page.heading.statement);
-    let value = |id| name(derivation.values.get(id).map_or("", |n| n.as_str()));
-    let told = derivation.definitions.iter().filter(|d| !d.has_name);
-    let mut rows: Vec<String> =
-        told.map(|d| format!("{} &= {}", value(&d.node), broken(&d.value, &names))).collect();
-    for line in &derivation.lines {
-        let remark = line.remark.as_deref().map(|r| format!(" = {}", derivative(r))).unwrap_or_default();
-        rows.push(format!("{}{remark} &= {}", adjoint(&line.name), broken(&line.value, &names)));
-    }
+    let value = |id: &NodeId| name(derivation.values.get(id).map_or("", |n| n.as_str()));
+    let row = |row: &Row<'_>| match row {
+        Row::Definition(d) => {
+            format!("{} &= {}", value(&d.node), broken(&abridged(&d.value, &names), &names))
+        }
+        Row::Line(line) => {
+            let remark = line.remark.as_deref().map(|r| format!(" = {}", derivative(r))).unwrap_or_default();
+            let value = broken(&abridged(&line.value, &names), &names);
+            format!("{}{remark} &= {value}", adjoint(&line.name))
+        }
+        Row::Alike(how) => format!("\\vdots & \\quad\\text{{{}}}", escaped(&how.english())),
+    };
+    let mut rows: Vec<String> = fold::rows(derivation).iter().map(row).collect();
     for id in &derivation.absent {
         let primal = derivation.values.get(id).map_or("", |n| n.as_str());
         rows.push(format!("{} &= 0", fraction(&derivation.loss, &name(primal))));
@@ -55,7 +61,7 @@ pub fn print(page: &Page) -> String {
         out.push_str(&format!("\\[\n\\begin{{aligned}}\n{}\n\\end{{aligned}}\n\\]\n", chunk.join(" \\\\\n")));
     }
     if let Some(checked) = &page.checked {
-        out.push_str(&format!("\\noindent {}.\n", escaped(&checked.sentence())));
+        out.push_str(&format!("\\noindent {}.\n", escaped(&checked.sentence().english())));
     }
     out
 }
@@ -86,6 +92,7 @@ fn math(e: &Expr, names: &Plain, least: u8) -> String {
         Kind::Const(constant) => name(constant),
         Kind::Value(id) => name(&names.value(*id)),
         Kind::Adjoint(id) => adjoint(&names.adjoint(*id)),
+        Kind::Ellipsis => "\\cdots".to_string(),
         Kind::Neg(x) => format!("-{}", math(x, names, level::PRODUCT)),
         Kind::Not(x) => format!("\\neg {}", math(x, names, level::POSTFIX)),
         Kind::Transposed(x) => format!("{}^{{\\top}}", math(x, names, level::POSTFIX)),

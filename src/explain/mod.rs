@@ -18,6 +18,7 @@ pub mod build;
 pub mod check;
 pub mod code;
 pub mod cut;
+pub mod fold;
 pub mod forward;
 pub mod html;
 pub mod inline;

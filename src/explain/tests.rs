@@ -5,6 +5,7 @@ use crate::interp::Bindings;
 use crate::ir::build::Builder;
 use crate::ir::dim::Dim;
 use crate::ir::graph::{NodeId, Type};
+use crate::lang::Lang;
 use crate::ops::build as o;
 use crate::scalar::DType;
 use ndarray::{ArrayD, IxDyn};
@@ -141,7 +142,7 @@ fn agrees(net: &Net, loss: NodeId, dice: &mut Dice) {
     let derivation = net.derive(loss);
     for _ in 0..3 {
         let error = check::largest_error(&net.b.graph, loss, &derivation, &data(net, dice));
-        let text = || text::print(&derivation, None);
+        let text = || text::print(&derivation, None, Lang::En);
         match error {
             Ok(error) => assert!(error < 1e-10, "error {error:e} in\n{}", text()),
             Err(why) => panic!("{why}\nin\n{}", text()),

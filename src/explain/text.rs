@@ -1,10 +1,12 @@
 //! The derivation as columns of text: name, expression, shape, whose adjoint it is.
 
+use crate::explain::fold::{self, Row, abridged};
 use crate::explain::page::Page;
 use crate::explain::steps::{Step, Steps};
 use crate::explain::{Derivation, Plain};
 use crate::ir::dim::ShapeText;
 use crate::ir::graph::NodeId;
+use crate::lang::Lang;
 use unicode_width::UnicodeWidthStr;
 
 /// What stands above the lines: the statement of the loss and where it is.
@@ -20,25 +22,38 @@ pub struct Heading {
 const MAX_COLUMN: usize = 100;
 
 /// Each line ends in a newline and has no blanks before it.
-pub fn print(derivation: &Derivation, heading: Option<&Heading>) -> String {
+pub fn print(derivation: &Derivation, heading: Option<&Heading>, lang: Lang) -> String {
     let names = derivation.names();
     let width =
         |cells: &[String]| cells.iter().map(|c| c.width()).filter(|w| *w <= MAX_COLUMN).max().unwrap_or(0);
-    let told: Vec<_> = derivation.definitions.iter().filter(|d| !d.has_name).collect();
-    let value = |id: &NodeId| derivation.values.get(id).cloned().unwrap_or_default();
-    let mut name_cells: Vec<String> = told.iter().map(|d| value(&d.node)).collect();
-    name_cells.extend(derivation.lines.iter().map(|l| l.name.clone()));
+    let shown = fold::rows(derivation);
+    let name_cells: Vec<String> = shown
+        .iter()
+        .map(|row| match row {
+            Row::Definition(d) => derivation.values.get(&d.node).cloned().unwrap_or_default(),
+            Row::Line(l) => l.name.clone(),
+            Row::Alike(_) => String::new(),
+        })
+        .collect();
     let name_width = width(&name_cells);
-    let values = told.iter().map(|d| &d.value).chain(derivation.lines.iter().map(|l| &l.value));
-    let named = name_cells.iter().zip(values);
-    let mut left: Vec<String> =
-        named.map(|(name, e)| format!("{} = {}", padded(name, name_width), e.text(&names))).collect();
+    let (mut left, mut shapes, mut remarks) = (Vec::new(), Vec::new(), Vec::new());
+    for (row, name) in shown.iter().zip(&name_cells) {
+        let (value, shape, remark) = match row {
+            Row::Definition(d) => (&d.value, &d.shape, ""),
+            Row::Line(l) => (&l.value, &l.shape, l.remark.as_deref().unwrap_or("")),
+            Row::Alike(how) => {
+                left.push(format!("⋮ {}", how.in_(lang)));
+                shapes.push(String::new());
+                remarks.push("");
+                continue;
+            }
+        };
+        left.push(format!("{} = {}", padded(name, name_width), abridged(value, &names).text(&names)));
+        shapes.push(shape_text(shape));
+        remarks.push(remark);
+    }
     left.extend(heading.map(|h| h.statement.clone()));
     let left_width = width(&left) + 3;
-    let shapes = told.iter().map(|d| &d.shape).chain(derivation.lines.iter().map(|l| &l.shape));
-    let shapes: Vec<String> = shapes.map(|s| shape_text(s)).collect();
-    let remarks =
-        told.iter().map(|_| "").chain(derivation.lines.iter().map(|l| l.remark.as_deref().unwrap_or("")));
     let shape_width = width(&shapes) + 3;
 
     let mut out = String::new();
@@ -46,7 +61,7 @@ pub fn print(derivation: &Derivation, heading: Option<&Heading>) -> String {
         out.push_str(&finish(format!("{}{}", padded(&heading.statement, left_width), heading.place)));
         out.push('\n');
     }
-    for ((remark, left), shape) in remarks.zip(&left).zip(&shapes) {
+    for ((remark, left), shape) in remarks.iter().zip(&left).zip(&shapes) {
         let text = format!("{}{}{remark}", padded(left, left_width), padded(shape, shape_width));
         out.push_str(&finish(text));
     }
@@ -100,7 +115,7 @@ pub fn explained(page: &Page) -> String {
     }
     out.push_str(&absent(&page.derivation));
     if let Some(checked) = &page.checked {
-        out.push_str(&format!("{}\n", checked.sentence()));
+        out.push_str(&format!("{}\n", checked.sentence().in_(page.lang)));
     }
     out
 }

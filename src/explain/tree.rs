@@ -28,6 +28,8 @@ pub enum Kind {
     Value(NodeId),
     /// Another line.
     Adjoint(NodeId),
+    /// Terms that are like their neighbours; for people only.
+    Ellipsis,
     Neg(Box<Expr>),
     Not(Box<Expr>),
     Binary(Op, Box<Expr>, Box<Expr>),
@@ -208,7 +210,12 @@ impl Expr {
     /// How much there is to read: names, numbers, operators, named arguments; brackets are free.
     pub fn tokens(&self) -> usize {
         match &self.kind {
-            Kind::Number(_) | Kind::Size(_) | Kind::Const(_) | Kind::Value(_) | Kind::Adjoint(_) => 1,
+            Kind::Number(_)
+            | Kind::Size(_)
+            | Kind::Const(_)
+            | Kind::Value(_)
+            | Kind::Adjoint(_)
+            | Kind::Ellipsis => 1,
             Kind::Neg(x) | Kind::Not(x) | Kind::Transposed(x) | Kind::Index(x, _) => 1 + x.tokens(),
             Kind::Binary(_, a, b) => 1 + a.tokens() + b.tokens(),
             Kind::Call(_, args, named) => 1 + args.iter().map(Expr::tokens).sum::<usize>() + named.len(),
@@ -252,6 +259,7 @@ impl Expr {
             Kind::Const(name) => out.push_str(name),
             Kind::Value(id) => out.push_str(&names.value(*id)),
             Kind::Adjoint(id) => out.push_str(&names.adjoint(*id)),
+            Kind::Ellipsis => out.push('…'),
             Kind::Neg(x) => {
                 out.push('-');
                 x.write(out, names, level::POWER);

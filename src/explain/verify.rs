@@ -4,6 +4,7 @@ use crate::explain::{Derivation, check};
 use crate::gradcheck::{self, Settings};
 use crate::interp::Bindings;
 use crate::ir::graph::{Graph, NodeId};
+use crate::lang::{Text, say};
 
 /// At most so many rows of the first batch are looked at: a wrong rule shows on a few, and each row costs time.
 pub const ROWS: usize = 8;
@@ -14,7 +15,7 @@ pub enum Checked {
     /// The largest relative error of any entry compared.
     Error(f64),
     /// In words.
-    Not(String),
+    Not(Text),
 }
 
 /// What passes, as in `nn gradcheck`.
@@ -25,13 +26,18 @@ impl Checked {
         !matches!(self, Checked::Error(e) if *e > PASSES || e.is_nan())
     }
 
-    pub fn sentence(&self) -> String {
+    pub fn sentence(&self) -> Text {
         match self {
-            Checked::Error(e) => format!(
-                "{} on the first batch against central differences in f64: largest relative error {e:.0e}",
-                if self.passed() { "checked" } else { "WRONG" }
-            ),
-            Checked::Not(why) => format!("not checked: {why}"),
+            Checked::Error(e) => {
+                let error = format!("{e:.0e}");
+                let verdict = Text::from(if self.passed() { "checked" } else { "WRONG" });
+                say!(
+                    "{verdict} on the first batch against central differences in f64: largest relative error {error}",
+                    verdict,
+                    error
+                )
+            }
+            Checked::Not(why) => say!("not checked: {why}", why),
         }
     }
 }
@@ -46,7 +52,7 @@ pub fn verify(
 ) -> Checked {
     let printed = match check::largest_error(graph, loss, derivation, bindings) {
         Ok(error) => error,
-        Err(why) => return Checked::Not(why),
+        Err(why) => return Checked::Not(Text::verbatim(why)),
     };
     // Enough to see a wrong rule; more takes long on large nets.
     let settings = Settings { entries: 8, directions: 1, ..Settings::default() };
@@ -56,6 +62,6 @@ pub fn verify(
             let errors = reports.iter().filter_map(|r| r.worst.map(|w| w.error));
             Checked::Error(errors.fold(printed, |a, b| if b.is_nan() { b } else { a.max(b) }))
         }
-        Err(e) => Checked::Not(e.to_string()),
+        Err(e) => Checked::Not(Text::verbatim(e)),
     }
 }

@@ -16,6 +16,16 @@ pub enum Lang {
     Zh,
 }
 
+impl Lang {
+    /// As HTML's `lang` has it (BCP 47).
+    pub fn tag(self) -> &'static str {
+        match self {
+            Lang::En => "en",
+            Lang::Zh => "zh",
+        }
+    }
+}
+
 /// A sentence or a part of one.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Text {

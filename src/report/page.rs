@@ -60,7 +60,7 @@ impl Page {
         data["labels"] = labels(lang).map(|(key, text)| (key.to_string(), Value::from(text))).collect();
         // In this order: what a program says cannot stand for a part of the page.
         let parts = [
-            ("{{lang}}", if lang == Lang::Zh { "zh" } else { "en" }.to_string()),
+            ("{{lang}}", lang.tag().to_string()),
             ("{{title}}", escaped(&self.title)),
             ("{{style}}", STYLE.to_string()),
             ("{{script}}", SCRIPT.to_string()),
