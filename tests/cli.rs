@@ -176,7 +176,7 @@ fn cost_of_a_training_on_all_rows() {
     assert!(text.lines().next().is_some_and(|l| l.ends_with(" rows")), "{text}");
     let output = run_in(&root(), &["cost", "benches/w4.nn"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("no train directive number 1"));
+    assert!(stderr(&output).contains("this file has no train directive"));
 }
 
 #[test]

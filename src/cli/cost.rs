@@ -10,7 +10,6 @@ use crate::cli::shell::Shell;
 use crate::diag::InternalError;
 use crate::driver::Dump;
 use crate::ir::graph::{Function, NodeId};
-use crate::lang::say;
 use crate::loops::cost::{self, Cost, Life};
 use crate::loops::types::{Kernel, Program as Loops};
 use crate::opt::{self, Arithmetic};
@@ -63,7 +62,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         Err(exit) => return exit,
     };
     let Some(train) = ir::find_train(&loaded.program, args.train) else {
-        shell.error(say!("this file has no train directive number {train}", train = args.train));
+        shell.error(ir::no_train(args.train));
         return Exit::USAGE;
     };
     let rows = match args.batch.or(train.batch.map(|n| n as i64)) {

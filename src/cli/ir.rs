@@ -116,7 +116,7 @@ fn text(args: &Args, loaded: &Loaded) -> Result<Result<String, Text>, InternalEr
     let Some(train) = find_train(program, args.train) else {
         return Ok(Err(match args.train {
             1 => "this file has no train directive, so its stages end with `graph`".into(),
-            k => say!("this file has no train directive number {k}", k),
+            k => no_train(k),
         }));
     };
     let rows = train.data.rows.clone();
@@ -169,6 +169,14 @@ fn show(
     }
     let sizes: Option<Sizes> = args.batch.map(|n| rows.into_iter().map(|name| (name, n)).collect());
     Ok(print::print(function, &Style { sizes: sizes.as_ref(), ..style }))
+}
+
+/// That there is no train directive number `k`, from 1.
+pub fn no_train(k: usize) -> Text {
+    match k {
+        1 => "this file has no train directive".into(),
+        k => say!("this file has no train directive number {k}", k),
+    }
 }
 
 /// The train directive number `k`, from 1.

@@ -11,7 +11,6 @@ use crate::driver::Dump;
 use crate::interp;
 use crate::ir::diff;
 use crate::ir::graph::Function;
-use crate::lang::say;
 use crate::opt::{self, Level};
 use crate::runtime::error::RunError;
 use crate::runtime::scene::Scene;
@@ -58,7 +57,7 @@ pub fn run(args: &Args, shell: &Shell) -> Exit {
         Err(exit) => return exit,
     };
     let Some(train) = ir::find_train(&loaded.program, args.train) else {
-        shell.error(say!("this file has no train directive number {train}", train = args.train));
+        shell.error(ir::no_train(args.train));
         return Exit::USAGE;
     };
     if let Some(name) = &args.only

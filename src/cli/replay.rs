@@ -2,6 +2,7 @@
 
 use crate::cli::Exit;
 use crate::cli::gradcheck::aligned;
+use crate::cli::ir;
 use crate::cli::load::Loaded;
 use crate::cli::run;
 use crate::cli::shell::Shell;
@@ -140,7 +141,7 @@ fn index(at: &[usize]) -> String {
 /// The values of one step as a table: named ones, gradients, and what is updated.
 pub fn show(loaded: &Loaded, options: &Options, train: usize, step: i64, shell: &Shell) -> Exit {
     let Some(t) = train.checked_sub(1).and_then(|k| loaded.program.trains().nth(k)) else {
-        shell.error(say!("this file has no train directive number {train}", train));
+        shell.error(ir::no_train(train));
         return Exit::USAGE;
     };
     let graph = &t.step.graph;

@@ -2,6 +2,7 @@
 
 use crate::check::program::{Program, Train};
 use crate::cli::Exit;
+use crate::cli::ir;
 use crate::cli::load::Loaded;
 use crate::cli::run::{self, Ready};
 use crate::cli::shell::Shell;
@@ -88,7 +89,7 @@ impl Which {
 
     /// What to say if there is none.
     pub fn missing(&self) -> Text {
-        say!("this file has no train directive number {train}", train = self.train)
+        ir::no_train(self.train)
     }
 
     /// The program, the number of the train directive from 0, and what its step starts from.
