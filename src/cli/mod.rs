@@ -7,6 +7,7 @@ mod cost;
 mod diff;
 mod doc;
 mod explain;
+mod fmt;
 mod fuzz;
 mod grad;
 mod gradcheck;
@@ -101,6 +102,8 @@ enum Command {
     Snapshot(snapshot::Args),
     /// Show what differs between two models, names, order and comments apart.
     Diff(diff::Args),
+    /// Lay programs out uniformly, comments kept.
+    Fmt(fmt::Args),
     /// Measure the first train directive.
     Bench(bench::Args),
     /// Run random programs and test what must hold for each.
@@ -136,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::Cost(args) => cost::run(&args, shell),
         Command::Snapshot(args) => snapshot::run(&args, shell),
         Command::Diff(args) => diff::run(&args, shell),
+        Command::Fmt(args) => fmt::run(&args, shell),
         Command::Bench(args) => bench::run(&args, shell),
         Command::Fuzz(args) => fuzz::run(&args, shell),
         Command::Doc(args) => doc::run(&args, shell),

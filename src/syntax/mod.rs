@@ -11,6 +11,7 @@ pub mod erase;
 mod expr;
 mod hints;
 mod keywords;
+pub mod layout;
 mod pairs;
 pub mod print;
 mod split;
