@@ -9,7 +9,7 @@ use nn::ir::dim::{Dim, Sizes};
 use nn::ir::graph::{Attr, Attrs, Function, NodeId, Type};
 use nn::ir::op::{Kernel, LeafKind, OpDef, Sample};
 use nn::loops::memory::{self, Batches, Enter, Interpreted, Memory, Region, scratch_bytes};
-use nn::loops::types::{Program, Stop};
+use nn::loops::types::{BufferId, Place, Program, Stop};
 use nn::loops::{print, verify};
 use nn::lower::{Fusion, Target, lower};
 use nn::ops::build::{self, Keep};
@@ -47,10 +47,13 @@ pub struct Form {
     pub level: u8,
     pub arithmetic: Arithmetic,
     pub rows: Rows,
+    /// Columns lie element by element, as the engine lays them out for a net that is kept in registers.
+    pub transposed: bool,
 }
 
 /// The form that defines the bits.
-pub const PLAIN: Form = Form { level: 0, arithmetic: Arithmetic::Exact, rows: Rows::Fixed };
+pub const PLAIN: Form =
+    Form { level: 0, arithmetic: Arithmetic::Exact, rows: Rows::Fixed, transposed: false };
 
 /// What a run left: how it ended, the results, then the kept values in the order of their names.
 #[derive(Clone, Debug)]
@@ -91,7 +94,7 @@ impl Case {
             sizes: Sizes::new(),
             persistent,
             columns: self.leaves(&[LeafKind::Placeholder]).into_iter().map(|(name, _)| name).collect(),
-            transposed_columns: None,
+            transposed_columns: form.transposed.then_some(self.rows),
             fusion: if form.level == 0 { Fusion::None } else { Fusion::Full },
         }
     }
@@ -148,6 +151,29 @@ pub fn batches(case: &Case) -> Batches {
     Batches { end_row: case.rows, wrap_rows: case.rows, steps: case.steps, ..once }
 }
 
+/// A column's bytes where the program wants them.
+pub fn column(value: &Tensor, target: &Target) -> Vec<u8> {
+    let bytes = value.to_bytes();
+    if target.transposed_columns.is_none() || value.is_empty() {
+        return bytes;
+    }
+    let (rows, width) = (value.shape()[0], value.dtype().bytes());
+    let elements = value.len() / rows;
+    let order = (0..elements).flat_map(|e| (0..rows).map(move |r| (r * elements + e) * width));
+    order.flat_map(|at| bytes[at..at + width].iter().copied()).collect()
+}
+
+/// The case with its columns transposed, if it is a net that is kept in registers; the host has no result that is a column.
+pub fn in_registers(case: &Case) -> Result<Option<(Program, Target)>, String> {
+    if case.rows == 0 {
+        return Ok(None);
+    }
+    let (program, target) = lowered(case, Form { level: 2, transposed: true, ..PLAIN })?;
+    let is_column = |id: &BufferId| matches!(program.buffer(*id).place, Place::Column(_));
+    let suits = codegen::is_tiny(&program) && !program.results.iter().any(|(_, id)| is_column(id));
+    Ok(suits.then_some((program, target)))
+}
+
 /// Runs a program of the case's.
 pub fn run(case: &Case, program: &Program, target: &Target, code: &dyn Enter) -> Result<Left, String> {
     run_batches(case, program, target, code, &batches(case))
@@ -171,9 +197,9 @@ pub fn run_batches(
     scratch.bytes_mut().fill(0xff);
     let mut columns = Vec::new();
     for name in &target.columns {
-        let value = &case.values[name];
-        let mut column = region(value.to_bytes().len())?;
-        column.write(0, value);
+        let bytes = column(&case.values[name], target);
+        let mut column = region(bytes.len())?;
+        column.bytes_mut().copy_from_slice(&bytes);
         columns.push(column);
     }
     let columns: Vec<&Region> = columns.iter().collect();
@@ -269,6 +295,11 @@ pub fn forms_agree(case: &Case, kinds: &[Rows]) -> Result<Left, String> {
             same(&left, &plain).map_err(|e| format!("{form:?}: {e}\n{}", print::print(&program)))?;
             machine_agrees(case, &program, &target, &left).map_err(|e| format!("{form:?}: {e}"))?;
         }
+    }
+    if let Some((program, target)) = in_registers(case)? {
+        let left = run(case, &program, &target, &Interpreted)?;
+        same(&left, &plain).map_err(|e| format!("in registers: {e}\n{}", print::print(&program)))?;
+        machine_agrees(case, &program, &target, &left).map_err(|e| format!("in registers: {e}"))?;
     }
     Ok(plain)
 }

@@ -8,6 +8,7 @@ pub mod derivatives;
 pub mod golden;
 pub mod graphs;
 pub mod losses;
+pub mod nets;
 pub mod rules;
 pub mod slices;
 pub mod terms;

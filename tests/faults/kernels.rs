@@ -13,7 +13,6 @@ use nn::loops::memory::Interpreted;
 use nn::loops::types::{Access, Body, Combine, Extent, Inst, Kernel, Place, Program, Work};
 use nn::lower::Target;
 use nn::ops::build::{self, Keep};
-use nn::opt::Arithmetic;
 use nn::runtime::batches::Segment;
 use nn::scalar::{Bin, Cmp, DType, Literal};
 use nn::tensor::Tensor;
@@ -147,7 +146,7 @@ fn subject(case: &Case, form: Form, seed_fault: Seed, subject: Subject) -> Resul
     Ok((program, target))
 }
 
-pub const FORM: Form = Form { level: 2, arithmetic: Arithmetic::Exact, rows: Rows::Fixed };
+pub const FORM: Form = Form { level: 2, ..bits::PLAIN };
 const DYNAMIC: Form = Form { rows: Rows::Dynamic, ..FORM };
 
 /// Caught before it runs.

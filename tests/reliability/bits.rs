@@ -1,6 +1,6 @@
 //! R1: machine code of every kind gives the bits of the loop interpreter, for whole training steps of random graphs.
 
-use crate::checkers::graphs;
+use crate::checkers::{bits, graphs, nets};
 use crate::figure::{Figure, effort, number, report};
 use nn::random_graph::{Mode, Settings, generate};
 use nn::scalar::DType;
@@ -37,4 +37,27 @@ fn random_graphs_of_whole_numbers() {
 #[test]
 fn random_graphs_of_numbers_at_the_edge() {
     differing(Mode::Special, "NaN, Inf, ±0 and extremes", effort(75, 500, 50_000));
+}
+
+/// Random graphs hardly ever fit into registers.
+#[test]
+fn nets_in_registers() {
+    let count = effort(100, 500, 50_000);
+    let (mut wrong, mut inside) = (0, 0);
+    for seed in 0..count {
+        let case = nets::net(seed, &nets::SMALL, DType::F32);
+        let told = bits::in_registers(&case).and_then(|program| {
+            inside += u64::from(program.is_some());
+            bits::every_form_agrees(&case)
+        });
+        wrong += usize::from(told.inspect_err(|e| println!("net {seed}: {e}")).is_err());
+    }
+    assert!(inside * 2 > count, "only {inside} of {count} nets fit into registers");
+    report(Figure {
+        id: "R1",
+        what: "nets with other bits as machine code, kept in registers",
+        measured: format!("{wrong} of {}", number(count)),
+        target: "0",
+        holds: wrong == 0,
+    });
 }

@@ -6,8 +6,8 @@
 //! and the bits as they are in ordinary memory.
 
 use crate::arena::{Arena, Flush};
-use crate::checkers::bits::{self, BATCH, Case, Form, Left, PLAIN, Part, Rows};
-use crate::checkers::graphs;
+use crate::checkers::bits::{self, Case, Form, Left, PLAIN, Part, Rows};
+use crate::checkers::{graphs, nets};
 use crate::child;
 use crate::figure::{Figure, effort, number, report};
 use nn::codegen::{self, Options};
@@ -18,9 +18,8 @@ use nn::ir::op::Kernel;
 use nn::loops::memory::{Enter, Interpreted};
 use nn::loops::types::{BufferId, Extent, Frame, Place, Program, Stop, Work};
 use nn::lower::Target;
-use nn::ops::build::{self, Keep};
+use nn::ops::build;
 use nn::random_graph::{Mode, Settings, generate};
-use nn::rng::numpy::RandomState;
 use nn::scalar::DType;
 use nn::tensor::Tensor;
 use std::collections::BTreeMap;
@@ -46,16 +45,15 @@ fn bytes_of(program: &Program, buffer: usize, rows: i64) -> usize {
 
 impl<'a> Guarded<'a> {
     fn new(case: &'a Case, program: &Program, target: &Target, flush: Flush) -> Guarded<'a> {
-        let bytes = |name: &Arc<str>| case.values[name].to_bytes();
-        let fill = |names: &[Arc<str>]| {
-            let values: Vec<Vec<u8>> = names.iter().map(bytes).collect();
+        let fill = |values: Vec<Vec<u8>>| {
             let mut arena = Arena::new(&values.iter().map(Vec::len).collect::<Vec<_>>(), flush);
             values.iter().enumerate().for_each(|(i, v)| arena.bytes_mut(i).copy_from_slice(v));
             arena
         };
         let kept: Vec<Arc<str>> = target.persistent.keys().cloned().collect();
-        let persistent = fill(&kept);
-        let columns = fill(&target.columns);
+        let persistent = fill(kept.iter().map(|name| case.values[name].to_bytes()).collect());
+        let column = |name: &Arc<str>| bits::column(&case.values[name], target);
+        let columns = fill(target.columns.iter().map(column).collect());
         let sizes = |wanted: fn(&Place) -> bool| -> (Vec<usize>, Vec<usize>) {
             let all = program.buffers.iter().enumerate().filter(|(_, b)| wanted(&b.place));
             all.map(|(i, _)| (i, bytes_of(program, i, case.rows))).unzip()
@@ -156,7 +154,7 @@ impl<'a> Guarded<'a> {
             }
         }
         for (i, name) in target.columns.iter().enumerate() {
-            if self.columns.bytes(i) != self.case.values[name].to_bytes() {
+            if self.columns.bytes(i) != bits::column(&self.case.values[name], target) {
                 return Err(format!("the column {name} was written to"));
             }
         }
@@ -193,14 +191,14 @@ fn runners() -> Vec<Option<Options>> {
 
 fn stays_inside_in_every_form(case: &Case) -> Result<(), String> {
     let kinds = if case.has_rows() { &[Rows::Fixed, Rows::Dynamic][..] } else { &[Rows::Fixed] };
-    for (rows, level) in kinds.iter().flat_map(|rows| [(*rows, 0), (*rows, 2)]) {
-        let form = Form { level, rows, ..PLAIN };
-        let (program, target) = bits::lowered(case, form)?;
-        let want = bits::run(case, &program, &target, &Interpreted)?;
+    let forms = kinds.iter().flat_map(|rows| [0, 2].map(|level| Form { level, rows: *rows, ..PLAIN }));
+    let mut programs = forms.map(|form| bits::lowered(case, form)).collect::<Result<Vec<_>, String>>()?;
+    programs.extend(bits::in_registers(case)?);
+    for (program, target) in &programs {
+        let want = bits::run(case, program, target, &Interpreted)?;
         for runner in runners() {
             for flush in [Flush::Start, Flush::End] {
-                stays_inside(case, (&program, &target), flush, runner.as_ref(), &want)
-                    .map_err(|e| format!("{form:?}: {e}"))?;
+                stays_inside(case, (program, target), flush, runner.as_ref(), &want)?;
             }
         }
     }
@@ -211,52 +209,6 @@ fn graph(seed: u64) -> Case {
     let dtype = if seed.is_multiple_of(2) { DType::F32 } else { DType::F64 };
     let mode = [Mode::Smooth, Mode::Special][(seed / 2 % 2) as usize];
     graphs::case_of(&generate(seed, &Settings { mode, dtype, size: 14 }), 2)
-}
-
-/// Sizes around those of registers, blocks and tiles.
-const SIZES: [i64; 19] = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 96, 127, 257];
-
-/// A net of two layers whose sizes are where kernels change their minds: forward, backward, update.
-fn net(seed: u64) -> Case {
-    let mut random = RandomState::new(seed as i64);
-    let dtype = if seed.is_multiple_of(3) { DType::F64 } else { DType::F32 };
-    let [rows, inside, hidden, out] =
-        [(); 4].map(|()| SIZES[random.interval(SIZES.len() as u64 - 1) as usize]);
-    let mut b = Builder::default();
-    let mut values = BTreeMap::new();
-    let mut noise = |name: &str, shape: &[i64]| {
-        let shape: Vec<usize> = shape.iter().map(|n| *n as usize).collect();
-        let flat = (0..shape.iter().product()).map(|_| f64::from(random.normal() as f32) * 0.3).collect();
-        values.insert(Arc::from(name), Tensor::from_f64(dtype, &shape, flat));
-    };
-    noise("x", &[rows, inside]);
-    noise("w", &[inside, hidden]);
-    noise("v", &[out, hidden]);
-    noise("bias", &[hidden]);
-    let dims = |shape: &[i64]| shape.iter().map(|n| Dim::constant(*n)).collect();
-    let x = vec![Dim::symbol(BATCH), Dim::constant(inside)];
-    let x = build::placeholder(&mut b, "x", Type::new(dtype, x));
-    let [w, v, bias] = [("w", &[inside, hidden][..]), ("v", &[out, hidden]), ("bias", &[hidden])]
-        .map(|(name, shape)| build::variable(&mut b, name, Type::new(dtype, dims(shape))));
-    let h = build::matmul(&mut b, x, w);
-    let shape = b.ty(h).shape.clone();
-    let wide = build::broadcast_to(&mut b, bias, &shape);
-    let h = build::add(&mut b, h, wide);
-    let h = build::tanh(&mut b, h);
-    let turned = build::matrix_transpose(&mut b, v);
-    let y = build::matmul(&mut b, h, turned);
-    let e = build::exp(&mut b, y);
-    let loss = build::mean(&mut b, e, &[0, 1], Keep::No);
-    let gradients = nn::autodiff::gradient(&mut b, loss, &[w, v, bias]).expect("differentiable");
-    let mut updates = Vec::new();
-    for (w, g) in [w, v, bias].into_iter().zip(gradients) {
-        let rate = build::like(&mut b, w, 0.1);
-        let down = build::mul(&mut b, rate, g);
-        updates.push((w, build::sub(&mut b, w, down)));
-    }
-    let results = vec![("loss".into(), loss), ("y".into(), y)];
-    let function = Function { name: "net".into(), graph: b.graph, results, updates, guard: Some(loss) };
-    Case { function, values, rows, steps: 2 }
 }
 
 /// Every sample of every op, by number, with its derivatives.
@@ -320,7 +272,11 @@ fn child() {
     let range = numbers[0]..numbers[1];
     let check: &dyn Fn(u64) -> Result<(), String> = match kind {
         "graphs" => &|seed| stays_inside_in_every_form(&graph(seed)),
-        "nets" => &|seed| stays_inside_in_every_form(&net(seed)),
+        "nets" => &|seed| {
+            let dtype = if seed.is_multiple_of(3) { DType::F64 } else { DType::F32 };
+            stays_inside_in_every_form(&nets::net(seed, &nets::AWKWARD, dtype))
+        },
+        "small" => &|seed| stays_inside_in_every_form(&nets::net(seed, &nets::SMALL, DType::F32)),
         "samples" => {
             let all = samples();
             return judge(range, numbers[2], &|i| stays_inside_in_every_form(&all[i as usize]));
@@ -388,6 +344,11 @@ fn random_graphs_stay_inside() {
 #[test]
 fn nets_of_awkward_sizes_stay_inside() {
     in_children("nets", effort(22, 200, 5_000), 1, "nets of awkward sizes");
+}
+
+#[test]
+fn nets_in_registers_stay_inside() {
+    in_children("small", effort(44, 500, 20_000), 1, "nets kept in registers");
 }
 
 #[test]
