@@ -238,3 +238,39 @@ fn colour_is_a_choice() {
     plain.push_str(&rest);
     assert_eq!(plain, stderr(&never));
 }
+
+#[test]
+fn a_new_program_runs_and_takes_nobodys_place() {
+    let folder = scratch("new");
+    for like in ["lesson", "classifier", "loss", "optimizer"] {
+        let name = format!("{like}.nn");
+        assert!(run_in(&folder, &["new", &name, "--like", like]).status.success());
+        assert!(run_in(&folder, &["check", &name, "--deny", "warnings"]).status.success(), "{like}");
+    }
+    succeed(&folder, &["run", "loss.nn"]);
+    let again = run_in(&folder, &["new", "loss.nn"]);
+    assert_eq!(again.status.code(), Some(4));
+    assert!(stderr(&again).contains("cannot write `loss.nn`"), "{}", stderr(&again));
+}
+
+/// Every command has its page and its completions: both come from one definition.
+#[test]
+fn shells_and_manuals_know_every_command() {
+    let folder = scratch("man");
+    let help = succeed(&folder, &["--help"]);
+    let list = help.split("Commands:\n").nth(1).expect("a list").split("\n\n").next().expect("its end");
+    let commands: Vec<&str> = list.lines().filter_map(|l| l.split_whitespace().next()).collect();
+    assert!(commands.len() >= 20, "{commands:?}");
+    succeed(&folder, &["man", "--dir", "pages"]);
+    let script = succeed(&folder, &["completions", "bash"]);
+    for command in commands {
+        let page = folder.join(format!("pages/nn-{command}.1"));
+        let page = std::fs::read_to_string(&page).unwrap_or_else(|e| panic!("{}: {e}", page.display()));
+        assert!(page.contains(".SH SYNOPSIS"), "{command}");
+        assert!(script.contains(&format!("nn,{command})")), "{command}");
+    }
+    assert!(succeed(&folder, &["man"]).contains("small language for neural networks"));
+    for shell in ["zsh", "fish", "powershell", "elvish"] {
+        assert!(succeed(&folder, &["completions", shell]).contains("gradcheck"), "{shell}");
+    }
+}

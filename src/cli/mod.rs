@@ -1,8 +1,10 @@
 //! The command line: one file a subcommand. The only part of `nn` that prints.
 
 mod advise;
+mod begin;
 mod bench;
 mod check;
+mod completions;
 mod cost;
 mod diff;
 mod doc;
@@ -14,6 +16,7 @@ mod gradcheck;
 mod graph;
 mod ir;
 mod load;
+mod man;
 mod output;
 mod passes;
 mod predict;
@@ -26,7 +29,7 @@ mod snapshot;
 mod times;
 mod trace;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// A small language for neural networks: from a .nn file to trained weights in milliseconds.
@@ -78,6 +81,8 @@ enum MessageFormat {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Write a program to begin with.
+    New(begin::Args),
     /// Compile a file and execute its directives in order.
     Run(run::Args),
     /// Parse, check and lint; nothing runs.
@@ -112,6 +117,15 @@ enum Command {
     Doc(doc::Args),
     /// Explain a diagnostic.
     Explain(explain::Args),
+    /// Print what a shell needs to complete commands and options.
+    Completions(completions::Args),
+    /// Print the manual page, or write one for each command.
+    Man(man::Args),
+}
+
+/// All commands and options.
+fn definition() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the arguments, runs the command, and turns a panic into exit code 70.
@@ -127,6 +141,9 @@ pub fn main() -> ExitCode {
     let shell = shell::Shell::new(&cli.global);
     signals::outlive_file_limit();
     shell::catching(&shell, move |shell| match cli.command {
+        Command::New(args) => begin::run(&args, shell),
+        Command::Completions(args) => completions::run(&args, shell),
+        Command::Man(args) => man::run(&args, shell),
         Command::Run(args) => run::run(&args, shell),
         Command::Check(args) => check::run(&args, shell),
         Command::Predict(args) => predict::run(&args, shell),
