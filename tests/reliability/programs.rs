@@ -31,7 +31,8 @@ fn corpus() -> Vec<String> {
         .filter(|p| p.extension().is_some_and(|e| e == "nn"))
         .collect();
     paths.sort();
-    paths.iter().map(|p| std::fs::read_to_string(p).expect("a program of ours")).collect()
+    let texts = paths.iter().map(|p| std::fs::read_to_string(p).expect("a program of ours"));
+    texts.filter(|text| !text.is_empty()).collect()
 }
 
 /// The stretches of fields between two brackets that belong together.

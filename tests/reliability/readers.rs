@@ -315,3 +315,42 @@ fn checkpoint_mutants() {
     let good = files.content(&path).expect("it was listed");
     judge_saved("checkpoints: mutants that panic, take much or change a result", &whole, &path, &good, true);
 }
+
+#[test]
+fn weights_mutants() {
+    for path in ["w.npz", "w.safetensors"] {
+        let made = program(&format!("variable w: f32[2, 3] = normal(seed=1)\nsave w to \"{path}\"\n"));
+        let files = InMemory::default();
+        run(&made, &files, false).unwrap_or_else(|e| panic!("{e:?}"));
+        let good = files.content(path).expect("it was saved");
+        let loads = format!("variable w: f32[2, 3] = zeros()\nload \"{path}\"\nprint \"{{w.shape[1]}}\"\n");
+        let what = format!("{path}: mutants that panic or take much");
+        judge_saved(&what, &program(&loads), path, &good, false);
+    }
+}
+
+/// One header for all tensors: reading it again for each would take minutes.
+#[test]
+fn files_of_many_tensors_are_read_in_proportion() {
+    let loads = |path: &str| program(&format!("variable w: f32[2] = zeros()\nload \"{path}\"\n"));
+    let entry =
+        |i: usize| format!("\"{i}\":{{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[{i},{}]}}", i + 1);
+    let header = format!("{{{}}}", (0..20_000).map(entry).collect::<Vec<_>>().join(","));
+    let array = npy_bytes(dictionary("|u1", "()").as_bytes(), &[0]);
+    let names: Vec<String> = (0..2_000).map(|i| format!("{i}.npy")).collect();
+    let members: Vec<(&str, &[u8])> = names.iter().map(|n| (n.as_str(), &array[..])).collect();
+    let mut seen = Seen::default();
+    for (path, bytes) in [
+        ("w.safetensors", safetensors(header.as_bytes(), &vec![0; 20_000])),
+        ("w.npz", zip(&members, CompressionMethod::Stored)),
+    ] {
+        seen.see(path, bytes.len(), || {
+            match run(&loads(path), &InMemory::default().with(path, bytes), false).map_err(|e| e.exit_code())
+            {
+                Err(4) => Ok(false),
+                other => Err(format!("{other:?}")),
+            }
+        });
+    }
+    seen.report("files of many tensors that take much or long");
+}

@@ -1,0 +1,5 @@
+#![no_main]
+
+use nn::check::program::FileFormat;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| nn_fuzz::array(FileFormat::Idx, bytes));
