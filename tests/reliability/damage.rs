@@ -2,11 +2,14 @@
 
 use nn::rng::numpy::RandomState;
 
+/// Makes a file of its fields.
+pub type Seal = fn(&[Vec<u8>]) -> Vec<u8>;
+
 /// A file by its fields, and how they become bytes.
 #[derive(Clone)]
 pub struct Template {
     pub fields: Vec<Vec<u8>>,
-    pub seal: fn(&[Vec<u8>]) -> Vec<u8>,
+    pub seal: Seal,
 }
 
 /// Words, numbers and marks of a text, each a field.

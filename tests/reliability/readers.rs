@@ -1,7 +1,7 @@
 //! R9: hostile data and checkpoints are refused or read right, in little memory and time, and never end the process.
 
 use crate::allocations::peak;
-use crate::damage::{Random, Template, fields, mutant};
+use crate::damage::{Random, Seal, Template, fields, mutant};
 use crate::figure::{Figure, effort, number, report};
 use crate::formats::{self, dictionary, gzip, npy_bytes, safetensors, zip};
 use crate::hostile_files::{self, Ends, Hostile};
@@ -150,7 +150,7 @@ fn npy_mutants() {
 
 #[test]
 fn npz_mutants() {
-    let seals: [fn(&[Vec<u8>]) -> Vec<u8>; 2] = [
+    let seals: [Seal; 2] = [
         |fields| zip(&[("x.npy", &seal_npy(fields))], CompressionMethod::Deflated),
         |fields| zip(&[("y.npy", b"?"), ("x.npy", &seal_npy(fields))], CompressionMethod::Stored),
     ];

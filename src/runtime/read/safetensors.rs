@@ -12,7 +12,7 @@ use crate::runtime::read::array::{Claim, Element, MAX_AXES};
 use crate::runtime::read::npz::no_array;
 use crate::tensor::Tensor;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::fmt;
 use std::ops::Range;
 
@@ -173,11 +173,16 @@ impl<'de> Deserialize<'de> for Header {
                 while let Some(name) = map.next_key::<String>()? {
                     if name == "__metadata__" {
                         header.remarks = map.next_value::<Option<_>>()?.unwrap_or_default();
-                    } else if header.tensors.contains_key(&name) {
-                        map.next_value::<IgnoredAny>()?;
-                        header.twice = Some(name);
-                    } else {
-                        header.tensors.insert(name, map.next_value()?);
+                        continue;
+                    }
+                    match header.tensors.entry(name) {
+                        btree_map::Entry::Vacant(slot) => {
+                            slot.insert(map.next_value()?);
+                        }
+                        btree_map::Entry::Occupied(slot) => {
+                            map.next_value::<IgnoredAny>()?;
+                            header.twice = Some(slot.key().clone());
+                        }
                     }
                 }
                 Ok(header)
