@@ -73,7 +73,7 @@ impl Cx<'_> {
                 let code = match e.kind {
                     TypeErrorKind::Shape => &codes::OP_SHAPES,
                     TypeErrorKind::DType => &codes::DTYPES,
-                    TypeErrorKind::Axis => &codes::AXIS,
+                    TypeErrorKind::Axis | TypeErrorKind::Empty => &codes::AXIS,
                     TypeErrorKind::Size => &codes::SIZE,
                 };
                 let mut d = Diagnostic::error(code, span, e.message);

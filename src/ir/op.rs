@@ -129,6 +129,8 @@ pub enum TypeErrorKind {
     Shape,
     DType,
     Axis,
+    /// Nothing to choose from. Refused where it is written; where a size turned out to be 0, the position is 0.
+    Empty,
     /// A size left i64.
     Size,
 }

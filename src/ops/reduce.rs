@@ -369,7 +369,7 @@ fn position(c: &InferCx<'_>) -> Result<Type, TypeError> {
             axis,
             operands = c.operands[0]
         );
-        return Err(infer::error(TypeErrorKind::Axis, message));
+        return Err(infer::error(TypeErrorKind::Empty, message));
     }
     Ok(Type::new(DType::I64, infer::without(shape, &[axis], c.attrs.flag("keepdims"))))
 }

@@ -64,8 +64,9 @@ impl<'a> Guarded<'a> {
         let mut constants = Arena::new(&constants, flush);
         let mut moved = program.clone();
         for buffer in &mut moved.buffers {
+            // Not by its place, which it shares with a variable of no elements.
             if let Place::Persistent(at) = &mut buffer.place {
-                let number = target.persistent.values().position(|place| place == at);
+                let number = kept.iter().position(|name| **name == *buffer.name);
                 *at = persistent.offset(number.expect("the place of a variable")) as u64;
             }
         }
