@@ -47,6 +47,7 @@ pub mod kernels;
 pub mod lang;
 pub mod loops;
 pub mod lower;
+pub mod lsp;
 pub mod model;
 pub mod ops;
 pub mod opt;

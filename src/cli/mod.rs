@@ -16,6 +16,7 @@ mod gradcheck;
 mod graph;
 mod ir;
 mod load;
+mod lsp;
 mod man;
 mod output;
 mod passes;
@@ -117,6 +118,8 @@ enum Command {
     Doc(doc::Args),
     /// Explain a diagnostic.
     Explain(explain::Args),
+    /// Answer an editor: the language server, on stdin and stdout.
+    Lsp(lsp::Args),
     /// Print what a shell needs to complete commands and options.
     Completions(completions::Args),
     /// Print the manual page, or write one for each command.
@@ -142,6 +145,7 @@ pub fn main() -> ExitCode {
     signals::outlive_file_limit();
     shell::catching(&shell, move |shell| match cli.command {
         Command::New(args) => begin::run(&args, shell),
+        Command::Lsp(args) => lsp::run(&args, shell),
         Command::Completions(args) => completions::run(&args, shell),
         Command::Man(args) => man::run(&args, shell),
         Command::Run(args) => run::run(&args, shell),
