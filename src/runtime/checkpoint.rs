@@ -59,6 +59,7 @@ impl Session<'_> {
         directory: &str,
         span: Span,
     ) -> Result<(), RunError> {
+        self.lock(t.train)?;
         // What was printed before is not printed again: it must not be lost with this process.
         self.output.flush();
         let train = self.program.trains().position(|other| std::ptr::eq(other, t.train));
