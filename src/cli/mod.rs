@@ -30,7 +30,9 @@ mod snapshot;
 mod times;
 mod trace;
 
+use crate::diag::render::Shown;
 use clap::{CommandFactory, Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// A small language for neural networks: from a .nn file to trained weights in milliseconds.
@@ -136,8 +138,13 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
-            // Nothing is left to do if the terminal is gone.
-            let _ = e.print();
+            let plain = e.render().to_string();
+            let shown: Vec<String> = plain.lines().map(|line| Shown(line).to_string()).collect();
+            // What it quotes is shown with care, and then without colour. Nothing is left to do if the terminal is gone.
+            let _ = match plain.lines().eq(&shown) {
+                true => e.print(),
+                false => writeln!(std::io::stderr(), "{}", shown.join("\n")),
+            };
             return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
         }
     };

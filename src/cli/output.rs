@@ -1,6 +1,7 @@
 //! Where a run's lines go: results to stdout, notes to stderr, progress to a bar on a terminal.
 
 use crate::cli::shell::Shell;
+use crate::diag::render::{Printed, Shown};
 use crate::lang::Text;
 use crate::runtime::output::{Output, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -33,7 +34,7 @@ impl<'a> Terminal<'a> {
     }
 
     fn write(&mut self, text: &str) {
-        if writeln!(self.out, "{text}").is_err() {
+        if writeln!(self.out, "{}", Printed(text)).is_err() {
             std::process::exit(0);
         }
         // On a terminal a line is seen when it is made.
@@ -70,7 +71,7 @@ impl Output for Terminal<'_> {
         if self.shell.quiet {
             return;
         }
-        let text = text.in_(self.shell.lang) + "\n";
+        let text = format!("{}\n", Shown(&text.in_(self.shell.lang)));
         match &self.bar {
             Some(bar) => bar.suspend(|| self.shell.err(&text)),
             None => self.shell.err(&text),

@@ -10,7 +10,7 @@ mod shown;
 mod tests;
 
 pub use human::wrapped;
-pub use shown::Shown;
+pub use shown::{Printed, Shown, hidden};
 
 use crate::diag::{Diagnostic, Diagnostics, Severity};
 use crate::lang::{Lang, say};

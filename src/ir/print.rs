@@ -4,6 +4,7 @@
 //! loss, so that comments, dead code and the order of independent statements leave it as it is. This
 //! module never knows which ops exist: it prints the row's name and the attributes as they are.
 
+use crate::diag::render::hidden;
 use crate::ir::dim::{Dim, Sizes};
 use crate::ir::graph::{Attr, Function, Node, NodeId, Type};
 use crate::scalar::text;
@@ -312,7 +313,7 @@ fn quoted(text: &str) -> String {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
-            c if c.is_control() => {
+            c if hidden(c) => {
                 let _ = write!(out, "\\u{{{:x}}}", c as u32);
             }
             c => out.push(c),

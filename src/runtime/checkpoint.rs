@@ -52,6 +52,17 @@ pub struct Checkpoint {
 }
 
 impl Session<'_> {
+    /// Whether every variable that a training changes holds numbers.
+    pub(super) fn is_finite(&self, train: &Train) -> bool {
+        let values = train.gradients.iter().filter_map(|(variable, _)| self.variable(*variable));
+        values.into_iter().all(|v| v.to_f64().iter().all(|x| x.is_finite()))
+    }
+
+    /// Whether an update has lost the variables: that is no place to go on from, and must not push out those that are.
+    pub(super) fn is_lost(&self, t: &Training<'_>) -> bool {
+        t.began_finite && !self.is_finite(t.train)
+    }
+
     /// Writes where the training is. Older checkpoints go once the new one is safe.
     pub(super) fn checkpoint(
         &mut self,
@@ -128,6 +139,10 @@ impl Session<'_> {
             t.train.span,
             say!("stopped by a signal after {done}", done),
         );
+        if self.is_lost(t) {
+            let d = d.note("nothing was saved: variables have become NaN or infinite");
+            return RunError::Interrupted { diagnostic: Box::new(d), signal }.and(t.last_checkpoint());
+        }
         let mut saved = false;
         for control in &t.train.controls {
             let ControlKind::Checkpoint { directory, .. } = &control.kind else { continue };

@@ -98,7 +98,7 @@ impl Session<'_> {
             }
             ControlKind::Checkpoint { directory, .. } => {
                 // One that has ended has nothing to go on with: the stop is found again from the last one.
-                if t.stopped.is_none() {
+                if t.stopped.is_none() && !self.is_lost(t) {
                     self.checkpoint(t, directory, control.span)?;
                 }
             }

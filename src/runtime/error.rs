@@ -46,14 +46,15 @@ impl RunError {
         }
     }
 
-    /// The error, with what the user still has. One that was asked for says so itself.
+    /// The error, with what the user still has.
     pub fn and(mut self, remark: Option<Text>) -> RunError {
         match &mut self {
             RunError::Program(d) | RunError::Numerical(d) | RunError::File(d) | RunError::Limit(d) => {
                 d.notes.extend(remark)
             }
             RunError::NotFinite(e) => e.diagnostic.notes.extend(remark),
-            RunError::Interrupted { .. } | RunError::Bug(_) => {}
+            RunError::Interrupted { diagnostic, .. } => diagnostic.notes.extend(remark),
+            RunError::Bug(_) => {}
         }
         self
     }

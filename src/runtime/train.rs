@@ -56,6 +56,8 @@ pub struct Training<'p> {
     pub(super) kept: Vec<Kept>,
     /// What each control has seen.
     pub(super) best: Vec<Best>,
+    /// Whether each variable that it trains was finite when it began.
+    pub(super) began_finite: bool,
     /// What its checkpoints say that must be the same, once there is one.
     pub(super) same: Vec<(&'static str, String)>,
     /// The names of checkpoints that stay, by directory, the oldest first.
@@ -103,7 +105,11 @@ impl Session<'_> {
         let mut t = self.begin(train)?;
         self.lock(train)?;
         let before = self.curves.before();
-        let ended = self.run_to_end(&mut t, from).map_err(|e| e.and(t.last_checkpoint()));
+        let ended = self.run_to_end(&mut t, from).map_err(|e| match e {
+            // It says itself what was saved.
+            RunError::Interrupted { .. } => e,
+            e => e.and(t.last_checkpoint()),
+        });
         self.record_training(train, t, before);
         ended
     }
@@ -115,6 +121,7 @@ impl Session<'_> {
             None => self.happen(t, When::Start)?,
             Some(checkpoint) => self.restore(t, checkpoint)?,
         }
+        t.began_finite = self.is_finite(t.train);
         self.keep(t);
         while t.step < t.calendar.total_steps && t.stopped.is_none() {
             self.advance(t)?;
@@ -185,6 +192,7 @@ impl Session<'_> {
             to_keep: self.steps_to_keep(calendar.total_steps),
             kept: vec![],
             best: vec![Best::default(); train.controls.len()],
+            began_finite: false,
             same: vec![],
             checkpoints: BTreeMap::new(),
             measured: (0, vec![]),

@@ -19,15 +19,16 @@ fn program() -> String {
 }
 
 /// A run that nothing went wrong in: what it did, and what each of its files ever held.
-struct Whole {
+pub struct Whole {
+    text: String,
     operations: Vec<Operation>,
     contents: BTreeMap<String, Vec<Vec<u8>>>,
     output: Collected,
 }
 
-fn whole() -> Whole {
+pub fn whole(text: &str) -> Whole {
     let files = Failing::new(InMemory::default(), Fails::Never);
-    let (result, output) = training::run(&program(), &files, &Settings::default(), false);
+    let (result, output) = training::run(text, &files, &Settings::default(), false);
     result.expect("a run without errors");
     let operations = files.done.take();
     let mut disk = Crashed::default();
@@ -38,7 +39,21 @@ fn whole() -> Whole {
             contents.entry(to.clone()).or_default().push(disk.after(Loss::Nothing)[to].clone());
         }
     }
-    Whole { operations, contents, output }
+    Whole { text: text.to_string(), operations, contents, output }
+}
+
+impl Whole {
+    /// What was there when so many checkpoints were safe.
+    pub fn after(&self, checkpoints: usize) -> InMemory {
+        let is_checkpoint = |o: &Operation| matches!(o, Operation::Rename(_, to) if to.starts_with("ck/"));
+        let ends = (0..self.operations.len()).filter(|i| is_checkpoint(&self.operations[*i]));
+        let mut disk = Crashed::default();
+        for operation in &self.operations[..=ends.clone().nth(checkpoints - 1).expect("as many")] {
+            disk.apply(operation);
+        }
+        let there = disk.after(Loss::Nothing).into_iter();
+        there.fold(InMemory::default(), |files, (name, content)| files.with(&name, content))
+    }
 }
 
 fn is_part(path: &str) -> bool {
@@ -50,10 +65,10 @@ fn newest(names: impl Iterator<Item = String>) -> Option<String> {
 }
 
 /// Goes on from what is there, or starts anew, and compares the end with that of the whole run.
-fn ends_the_same(files: &dyn Files, whole: &Whole) -> Result<(), String> {
+pub fn ends_the_same(files: &dyn Files, whole: &Whole) -> Result<(), String> {
     let names = files.list_trusted(Path::new("ck")).unwrap_or_default();
     let resume = names.iter().any(|n| !is_part(n));
-    let (result, output) = training::run(&program(), files, &Settings::default(), resume);
+    let (result, output) = training::run(&whole.text, files, &Settings::default(), resume);
     result.map_err(|e| format!("does not go on: {e:?}"))?;
     let mut weights = Vec::new();
     let opened = files.open_written("final.safetensors").map_err(|e| format!("{e:?}"))?;
@@ -84,7 +99,7 @@ fn all_are_whole(files: &BTreeMap<String, Vec<u8>>, whole: &Whole) -> Result<(),
 
 fn survives(fails: Fails, whole: &Whole) -> Result<(), String> {
     let files = Failing::new(InMemory::default(), fails);
-    let (result, output) = training::run(&program(), &files, &Settings::default(), false);
+    let (result, output) = training::run(&whole.text, &files, &Settings::default(), false);
     let there: BTreeMap<String, Vec<u8>> =
         files.names().into_iter().filter_map(|n| Some((n.clone(), files.files.content(&n)?))).collect();
     all_are_whole(&there, whole)?;
@@ -133,7 +148,7 @@ fn problems(found: Vec<(String, String)>) -> usize {
 
 #[test]
 fn operations_that_fail() {
-    let whole = whole();
+    let whole = whole(&program());
     // Also those that fail in a run without faults: nothing of that name is there to be removed.
     let count = whole.operations.len() as u64 + whole.contents.values().map(|c| c.len() as u64).sum::<u64>();
     assert!(count > 90, "only {count} operations");
@@ -155,9 +170,9 @@ fn operations_that_fail() {
 /// After each operation of a run, with everything lost that was not synced, or a part of it.
 #[test]
 fn crashes_between_operations() {
-    let whole = whole();
+    let whole = whole(&program());
     let mut disk = Crashed::default();
-    let mut states: BTreeSet<(Option<String>, BTreeMap<String, Vec<u8>>)> = BTreeSet::new();
+    let mut states = BTreeSet::new();
     let (mut crashes, mut safe, mut last) = (0, None, None);
     let mut bad = Vec::new();
     for (i, operation) in whole.operations.iter().enumerate() {
@@ -177,14 +192,14 @@ fn crashes_between_operations() {
                 false => Err(format!("{safe:?} was safe, and {found:?} is there")),
             });
             match checked {
-                Ok(()) => drop(states.insert((safe.clone(), left))),
+                Ok(()) => drop(states.insert(left)),
                 Err(why) => bad.push((format!("{loss:?} lost after {i}, {operation:?}"), why)),
             }
         }
     }
     let wanted = effort(80, u64::MAX, u64::MAX).min(states.len() as u64) as usize;
     let stride = states.len().div_ceil(wanted.max(1));
-    for (_, left) in states.iter().step_by(stride) {
+    for left in states.iter().step_by(stride) {
         let files = left.iter().fold(InMemory::default(), |f, (name, content)| f.with(name, content.clone()));
         if let Err(why) = ends_the_same(&files, &whole) {
             bad.push((format!("{:?}", left.keys()), why));

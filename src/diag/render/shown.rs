@@ -19,6 +19,23 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// Displays what a program prints: in its own words and lines, but for what a terminal would obey.
+#[derive(Clone, Copy, Debug)]
+pub struct Printed<'a>(pub &'a str);
+
+impl fmt::Display for Printed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let obeyed = |c: &char| c.is_control() && !matches!(c, '\n' | '\t');
+        let mut rest = self.0;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| obeyed(c)) {
+            f.write_str(&rest[..at])?;
+            f.write_str(&escape(c).unwrap_or_default())?;
+            rest = &rest[at + c.len_utf8()..];
+        }
+        f.write_str(rest)
+    }
+}
+
 /// How a character is written if it cannot be shown as it is.
 pub fn escape(c: char) -> Option<String> {
     match c {

@@ -1,5 +1,6 @@
 //! Expressions, types and strings as text.
 
+use crate::diag::render::hidden;
 use crate::syntax::ast::{
     Arg, BinaryOp, DimExpr, Expr, ExprKind, Format, IndexItem, Text, TextPiece, TypeExpr, UnaryOp,
 };
@@ -169,7 +170,7 @@ fn plain_char(out: &mut String, c: char) {
         '\\' => out.push_str("\\\\"),
         '{' => out.push_str("{{"),
         '}' => out.push_str("}}"),
-        c if c.is_control() => out.push_str(&format!("\\u{{{:x}}}", c as u32)),
+        c if hidden(c) => out.push_str(&format!("\\u{{{:x}}}", c as u32)),
         c => out.push(c),
     }
 }
