@@ -56,10 +56,12 @@ pub fn parse_range(file: &SourceFile, start: usize, end: usize) -> (ast::File, D
     }
     let mut cx = cx::Cx::new(file, &mut diagnostics);
     let statements = stmt::statements(&mut cx, &pieces, keywords::Place::Top);
+    // Both are in the order of the text.
+    let mut read = statements.iter().map(|s| s.span.start as usize).peekable();
     let unread = pieces
         .iter()
-        .filter(|piece| statements.iter().all(|s| s.span.start as usize != piece.start))
-        .filter_map(|piece| would_bind(&file.text[piece.start..piece.end]).map(str::to_string))
+        .filter(|piece| read.next_if_eq(&piece.start).is_none())
+        .filter_map(|piece| would_bind(file.text.get(piece.start..piece.end)?).map(str::to_string))
         .collect();
     diagnostics.sort();
     (ast::File { statements, unread }, diagnostics)

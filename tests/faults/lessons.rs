@@ -139,7 +139,7 @@ static LESSONS: [Changed; 27] = [
         "optimizer",
         ["adam_nondefault", "adam", "powers one step late"],
         [
-            "state b1 = beta1                       # running powers, as TensorFlow keeps them\n  state b2 = beta2",
+            "state b1 = beta1  # running powers, as TensorFlow keeps them\n  state b2 = beta2",
             "state b1 = beta1 * beta1\n  state b2 = beta2 * beta2",
         ],
     ),

@@ -155,7 +155,7 @@ const DIVERGING: [(&str, &str, &str); 20] = [
     ("mean(rsqrt(w * x))", "1", "sgd(lr=-0.7)"),
     ("mean((w * x) ** 3)", "2", "sgd(lr=1)"),
     ("mean((w * x) ** 0.5)", "1", "sgd(lr=0.7)"),
-    ("mean(w * x) / mean(square(w))", "1", "sgd(lr=3)"),
+    ("mean(exp(square(w) * x))", "1", "sgd(lr=-1)"),
     ("mean(square(w * x))", "1", "momentum(lr=5, beta=0.9)"),
     ("mean(log(sigmoid(w * x)))", "0", "sgd(lr=50)"),
     ("mean(log1p(w * x))", "0", "sgd(lr=0.6)"),
